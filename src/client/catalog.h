@@ -1,0 +1,49 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog.h
+ *		From a pool's name to its definition, with the caller's rights.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EP_CATALOG_H
+#define EP_CATALOG_H
+
+#include "postgres.h"
+#include "nodes/pg_list.h"
+#include "shared/shared.h"
+
+/* A pool as this backend knows it; lives in TopMemoryContext until the session ends. */
+typedef struct EpPoolRef
+{
+	char		name[NAMEDATALEN];	/* hash key together with role */
+	Oid			role;			/* current user it was resolved for */
+	bool		valid;			/* false: catalogs or GUCs changed, resolve again */
+	uint64		settings_epoch;
+	int			pool;			/* place in ep_pools */
+	uint32		generation;
+	Oid			server;
+	bool		password_required;
+	bool		never_reset;	/* effective reset is never */
+	/* effective session-overridable values, seconds */
+	double		acquire_timeout;
+	double		query_timeout;
+	int			retry_attempts;
+	int			last_slot;		/* connection this backend used last, or -1 */
+} EpPoolRef;
+
+extern EpPoolRef *ep_pool_ref(const char *name);
+extern void ep_pool_ref_refresh(EpPoolRef *ref);
+
+/* resolve.c: definitions from the catalogs, without rights and without registering */
+extern bool ep_resolve_mapping(Oid server, Oid mapping, EpPoolDef *def, bool missing_ok);
+
+/* Two oids that ep_resolve_mapping() takes. */
+typedef struct EpPoolOids
+{
+	Oid			server;
+	Oid			mapping;
+} EpPoolOids;
+
+extern List *ep_list_pools(void);
+
+#endif							/* EP_CATALOG_H */

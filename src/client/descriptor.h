@@ -1,0 +1,40 @@
+/*-------------------------------------------------------------------------
+ *
+ * descriptor.h
+ *		This backend's cache of connection descriptors, fetched from the worker.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EP_DESCRIPTOR_H
+#define EP_DESCRIPTOR_H
+
+#include "postgres.h"
+#include "lib/ilist.h"
+#include "storage/latch.h"
+#include "shared/shared.h"
+#include "wire/wire.h"
+
+/* What this backend knows of one statement prepared on this connection. */
+struct EpRowDesc;
+
+typedef struct EpDescriptor
+{
+	dlist_node	lru;
+	int			slot;			/* in ep_conns */
+	uint64		conn_id;		/* generation the descriptor is valid for */
+	int			fd;
+	WaitEventSet *wes;			/* latch, postmaster, socket; made at first use */
+	int			wes_socket;		/* position of the socket in it */
+	uint32		wes_events;
+	EpWire		wire;
+	bool		pinned;			/* a lease uses it */
+} EpDescriptor;
+
+extern EpDescriptor *ep_descriptor_lookup(int slot, uint64 conn_id);
+extern EpDescriptor *ep_descriptor_fetch(EpPool *pool, int slot, uint64 conn_id, uint64 deadline_us);
+extern void ep_descriptor_forget(EpDescriptor *desc);
+extern void ep_descriptor_sweep(EpPool *pool);
+extern int	ep_descriptor_wait(EpDescriptor *desc, uint32 events, long timeout_ms);
+extern int	ep_descriptor_count(void);
+
+#endif							/* EP_DESCRIPTOR_H */

@@ -1,0 +1,60 @@
+/*-------------------------------------------------------------------------
+ *
+ * lease.h
+ *		Leases of this backend: acquire, use, give back whatever happens.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EP_LEASE_H
+#define EP_LEASE_H
+
+#include "postgres.h"
+#include "access/xact.h"
+#include "lib/ilist.h"
+#include "shared/shared.h"
+#include "client/catalog.h"
+#include "client/descriptor.h"
+
+/* One lease of this backend; lives in TopMemoryContext until it is given back. */
+typedef struct EpLease
+{
+	dlist_node	node;			/* in the list of this backend's leases */
+	int64		number;
+	EpLeaseKind kind;
+	EpPoolRef  *ref;
+	int			slot;			/* in ep_conns */
+	uint64		conn_id;
+	EpDescriptor *desc;			/* socket and buffers */
+	Oid			role;			/* who acquired it */
+	bool		hold;
+	SubTransactionId subid;		/* subtransaction it belongs to; with hold: Invalid */
+	char		name[EP_LEASE_NAME_SIZE];
+	double		query_timeout;
+
+	/* the exchange under way */
+	bool		in_use;			/* rows are being read: 55006 for anybody else */
+	bool		in_exchange;	/* lease word says so */
+	int			syncs;			/* Syncs sent and not yet answered */
+	bool		need_sync;		/* messages sent that no Sync follows yet */
+	bool		need_drain;		/* survived a subtransaction's abort in the middle of an exchange */
+	bool		cancel_sent;	/* the worker was asked to cancel; wait for it before the next statement */
+	bool		broken;
+	bool		used;			/* ran at least one statement */
+} EpLease;
+
+extern EpLease *ep_lease_acquire(EpPoolRef *ref, EpLeaseKind kind, double timeout_s, bool hold, const char *name);
+extern void ep_lease_release(EpLease *lease);
+extern EpLease *ep_lease_find(int64 number);
+extern EpLease *ep_lease_find_named(EpPoolRef *ref, const char *name);
+extern int	ep_lease_release_all(void);
+extern bool ep_lease_release_number(int64 number);
+
+/* Around each exchange. */
+extern void ep_lease_enter(EpLease *lease);
+extern void ep_lease_leave(EpLease *lease);
+extern void ep_lease_mark_broken(EpLease *lease);
+extern void ep_lease_request_cancel(EpLease *lease);
+
+extern void ep_lease_install(void);
+
+#endif							/* EP_LEASE_H */

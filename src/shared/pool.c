@@ -1,0 +1,242 @@
+/*-------------------------------------------------------------------------
+ *
+ * pool.c
+ *		The registry of pools.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "compat.h"
+#include "shared/shared.h"
+
+/* How long a registering backend waits for another pool to make room. */
+#define ROOM_TIMEOUT_US		(5 * 1000000)
+
+static bool
+same_key(const EpPoolKey *a, const EpPoolKey *b)
+{
+	return a->database == b->database && a->server == b->server &&
+		a->mapping == b->mapping && a->own_mapping == b->own_mapping;
+}
+
+/* Place of a pool in ep_pools, or -1.  Caller holds registry_lock. */
+int
+ep_pool_find(const EpPoolKey *key)
+{
+	for (int i = 0; i < ep_control->max_pools; i++)
+	{
+		if (ep_pools[i].in_use && same_key(&ep_pools[i].def.key, key))
+			return i;
+	}
+	return -1;
+}
+
+/*
+ * Take over a new definition.  Caller holds the pool's lock.  Connections
+ * made from another definition are found by their conn_hash and replaced.
+ */
+static void
+update_def(EpPool *pool, const EpPoolDef *def)
+{
+	if (pool->def.conn_hash == def->conn_hash && pool->def.set_hash == def->set_hash &&
+		!pool->stale && !pool->closing && strcmp(pool->def.name, def->name) == 0)
+		return;
+	if (pool->def.conn_hash != def->conn_hash)
+	{
+		explicit_bzero(pool->def.password, sizeof(pool->def.password));
+		pool->fatal_error = false;
+		pool->next_try_at = 0;
+		pool->backoff = 0;
+	}
+	if (pool->closing)
+	{
+		memset(&pool->stats, 0, sizeof(EpPoolStats));
+		pool->fill_target = EP_INT(&def->set, EP_S_INITIAL_SIZE);
+		pool->opened_at = GetCurrentTimestamp();
+	}
+	pool->def = *def;
+	pool->def_version++;
+	pool->stale = false;
+	pool->closing = false;
+	ep_wake_worker(pool->worker);
+}
+
+/* Begin a pool in a free place.  Caller holds registry_lock exclusively. */
+static void
+open_place(EpPool *pool, const EpPoolDef *def)
+{
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	memset((char *) pool + offsetof(EpPool, in_use), 0, offsetof(EpPool, closed_epoch) - offsetof(EpPool, in_use));
+	pool->generation = ++ep_control->pool_generation;
+	pool->worker = (int) (pool - ep_pools) % ep_control->n_workers;
+	pool->idle_head = pool->idle_tail = EP_NO_SLOT;
+	pool->wait_head = pool->wait_tail = -1;
+	pool->def = *def;
+	pool->def_version = 1;
+	pool->fill_target = EP_INT(&def->set, EP_S_INITIAL_SIZE);
+	pool->opened_at = pool->stats_reset = GetCurrentTimestamp();
+	pool->last_acquire_us = ep_now_us();
+	pool->in_use = true;
+	LWLockRelease(&pool->lock);
+	ep_wake_worker(pool->worker);
+}
+
+/*
+ * All places are taken: close the pool that has been unused longest and has
+ * no lease and no waiter.  Caller holds registry_lock.  Returns false if
+ * there is none (one that is closing already counts as found).
+ */
+static bool
+make_room(void)
+{
+	EpPool	   *victim = NULL;
+
+	for (int i = 0; i < ep_control->max_pools; i++)
+	{
+		EpPool	   *pool = &ep_pools[i];
+		bool		usable;
+
+		LWLockAcquire(&pool->lock, LW_SHARED);
+		usable = pool->n_leased == 0 && pool->n_waiting == 0;
+		if (usable && pool->closing)
+		{
+			LWLockRelease(&pool->lock);
+			return true;
+		}
+		if (usable && (victim == NULL || pool->last_acquire_us < victim->last_acquire_us))
+			victim = pool;
+		LWLockRelease(&pool->lock);
+	}
+	if (victim == NULL)
+		return false;
+	LWLockAcquire(&victim->lock, LW_EXCLUSIVE);
+	if (victim->n_leased == 0 && victim->n_waiting == 0)
+		victim->closing = true;
+	LWLockRelease(&victim->lock);
+	ep_wake_worker(victim->worker);
+	return true;
+}
+
+/*
+ * Find or open the pool of a definition and bring it up to date.  Takes no
+ * locks of the caller's; may wait up to 5 s for another pool's place.
+ * Returns the place in ep_pools.  Raises 53400 when every place is taken by a
+ * pool that is in use.
+ */
+int
+ep_pool_register(const EpPoolDef *def)
+{
+	uint64		deadline = ep_now_us() + ROOM_TIMEOUT_US;
+
+	ep_require_preload();
+	for (;;)
+	{
+		int			place;
+		bool		room;
+
+		LWLockAcquire(&ep_control->registry_lock, LW_EXCLUSIVE);
+		place = ep_pool_find(&def->key);
+		if (place >= 0)
+		{
+			LWLockAcquire(&ep_pools[place].lock, LW_EXCLUSIVE);
+			update_def(&ep_pools[place], def);
+			LWLockRelease(&ep_pools[place].lock);
+			LWLockRelease(&ep_control->registry_lock);
+			return place;
+		}
+		for (place = 0; place < ep_control->max_pools; place++)
+		{
+			if (!ep_pools[place].in_use)
+			{
+				open_place(&ep_pools[place], def);
+				LWLockRelease(&ep_control->registry_lock);
+				return place;
+			}
+		}
+		room = make_room();
+		LWLockRelease(&ep_control->registry_lock);
+
+		if (!room || ep_now_us() > deadline)
+		{
+			ConditionVariableCancelSleep();
+			ereport(ERROR,
+					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					 errmsg("all %d pools are in use", ep_control->max_pools),
+					 errhint("Raise enhanced_pool.max_pools and restart the server.")));
+		}
+		(void) ConditionVariableTimedSleep(&ep_control->place_freed, 100,
+										   ep_wait_event_compat("EnhancedPoolRegister"));
+		ConditionVariableCancelSleep();
+	}
+}
+
+/* Apply a mark to every pool of a database, server or mapping; InvalidOid matches any. */
+static void
+mark_pools(Oid database, Oid server, Oid mapping, bool closing)
+{
+	if (ep_control == NULL)
+		return;
+	LWLockAcquire(&ep_control->registry_lock, LW_SHARED);
+	for (int i = 0; i < ep_control->max_pools; i++)
+	{
+		EpPool	   *pool = &ep_pools[i];
+		const EpPoolKey *key = &pool->def.key;
+
+		if (!pool->in_use || key->database != database)
+			continue;
+		if (OidIsValid(server) && key->server != server && pool->def.other_server != server)
+			continue;
+		if (OidIsValid(mapping) && key->mapping != mapping && key->own_mapping != mapping)
+			continue;
+		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+		if (closing)
+		{
+			pool->closing = true;
+			explicit_bzero(pool->def.password, sizeof(pool->def.password));
+			pool->def_version++;
+			ep_queue_wake_all(pool);
+		}
+		else
+			pool->stale = true;
+		LWLockRelease(&pool->lock);
+		ep_wake_worker(pool->worker);
+	}
+	LWLockRelease(&ep_control->registry_lock);
+}
+
+/* Server or mapping was altered (at commit): its connections are replaced. */
+void
+ep_pool_mark_stale(Oid database, Oid server, Oid mapping)
+{
+	mark_pools(database, server, mapping, false);
+}
+
+/* Server, mapping or database was dropped (at commit): its pools are closed. */
+void
+ep_pool_mark_closing(Oid database, Oid server, Oid mapping)
+{
+	mark_pools(database, server, mapping, true);
+}
+
+/*
+ * Free the place of a pool that is closing once nothing is left in it.  The
+ * caller, the pool's worker, holds no lock.
+ */
+void
+ep_pool_try_free(EpPool *pool)
+{
+	LWLockAcquire(&ep_control->registry_lock, LW_EXCLUSIVE);
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	if (pool->in_use && pool->closing && pool->size == 0 && pool->n_waiting == 0)
+	{
+		pool->in_use = false;
+		pool->generation = 0;
+		explicit_bzero(&pool->def, sizeof(EpPoolDef));
+	}
+	LWLockRelease(&pool->lock);
+	LWLockRelease(&ep_control->registry_lock);
+	ConditionVariableBroadcast(&ep_control->place_freed);
+}

@@ -1,0 +1,170 @@
+/*-------------------------------------------------------------------------
+ *
+ * queue.c
+ *		The queue of waiters and who gets a connection that became available.
+ *
+ * Why no wake-up is lost: a waiter joins the queue under the pool's lock
+ * after it has seen, under the same lock, that no idle connection is for it.
+ * Whoever makes a connection available does so under that lock and looks at
+ * the queue first, so between the two there is no moment at which an idle
+ * connection and a waiter for it do not know of each other.  A connection is
+ * never merely announced: it is written into the waiter's entry (assigned),
+ * LEASED in its name, before its latch is set.  The waiter looks at its entry
+ * under the lock before each sleep and once more when it gives up for
+ * whatever reason, and then uses the connection or gives it on.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "shared/shared.h"
+
+/*
+ * Must the connection be reset before this local role may have it?  True if
+ * it may carry another role's state and the pool does not say reset 'never'.
+ * Caller holds the pool's lock.
+ */
+bool
+ep_role_must_reset(const EpPool *pool, const EpConn *conn, Oid role)
+{
+	return OidIsValid(conn->last_role) && conn->last_role != role &&
+		EP_INT(&pool->def.set, EP_S_RESET) != EP_RESET_NEVER;
+}
+
+/* Put a process at the end of the queue.  Caller holds the pool's lock. */
+void
+ep_queue_join(EpPool *pool, int procno)
+{
+	EpBackend  *me = &ep_backends[procno];
+
+	Assert(me->waiting_pool < 0 && me->assigned == EP_NO_SLOT);
+	me->waiting_pool = (int) (pool - ep_pools);
+	me->ticket = pool->next_ticket++;
+	me->prev = pool->wait_tail;
+	me->next = -1;
+	if (pool->wait_tail >= 0)
+		ep_backends[pool->wait_tail].next = procno;
+	else
+		pool->wait_head = procno;
+	pool->wait_tail = procno;
+	pool->n_waiting++;
+}
+
+/* Take a process out of the queue, wherever it stands; harmless if it is in none.  Caller holds the pool's lock. */
+void
+ep_queue_leave(EpPool *pool, int procno)
+{
+	EpBackend  *me = &ep_backends[procno];
+
+	if (me->waiting_pool != (int) (pool - ep_pools))
+		return;
+	if (me->prev >= 0)
+		ep_backends[me->prev].next = me->next;
+	else
+		pool->wait_head = me->next;
+	if (me->next >= 0)
+		ep_backends[me->next].prev = me->prev;
+	else
+		pool->wait_tail = me->prev;
+	me->prev = me->next = -1;
+	me->waiting_pool = -1;
+	pool->n_waiting--;
+}
+
+/* Let every waiter look again, for example at the pool's last error.  Caller holds the pool's lock. */
+void
+ep_queue_wake_all(EpPool *pool)
+{
+	for (int proc = pool->wait_head; proc >= 0; proc = ep_backends[proc].next)
+		ep_wake_proc(proc);
+}
+
+/*
+ * A connection is clean enough to be used again: give it to the first waiter
+ * or put it on the idle list.  Caller holds the pool's lock, and does what is
+ * returned after releasing it.  A connection that is to go (recycled, beyond
+ * the limits, pool closing) becomes BROKEN for the worker to end, one that
+ * carries another role's state than the first waiter's becomes RESETTING.
+ */
+EpGiven
+ep_conn_give(EpPool *pool, EpConn *conn)
+{
+	EpGiven		given = {-1, false};
+	int			proc = pool->wait_head;
+	uint64		now = ep_now_us();
+
+	if (conn->recycle || conn->dead || pool->closing || conn->conn_hash != pool->def.conn_hash ||
+		(conn->overflow && proc < 0) ||
+		(conn->expires_us != 0 && now >= conn->expires_us))
+	{
+		ep_conn_to_broken(conn);
+		given.wake_worker = true;
+		return given;
+	}
+	if (proc < 0)
+	{
+		ep_conn_to_idle(conn);
+		return given;
+	}
+	if (ep_role_must_reset(pool, conn, ep_backends[proc].role))
+	{
+		ep_conn_to_resetting(conn);
+		given.wake_worker = true;
+		return given;
+	}
+	ep_queue_leave(pool, proc);
+	ep_conn_to_leased(conn, proc);
+	conn->lease_role = ep_backends[proc].role;
+	ep_backends[proc].assigned = ep_conn_slot(conn);
+	given.wake_proc = proc;
+	return given;
+}
+
+/*
+ * Take an idle connection for a role: the preferred one (used last by this
+ * backend) if it is idle, else the first whose descriptor is warm in this
+ * process, else the most recently used.  Caller holds the pool's lock.
+ * Returns it LEASED, or NULL; then *other_role tells that one of another
+ * role's was sent to be reset instead, so the worker must be woken.
+ */
+EpConn *
+ep_idle_take(EpPool *pool, int procno, Oid role, int preferred,
+			 bool (*warm) (int slot, uint64 conn_id), bool *other_role)
+{
+	EpConn	   *found = NULL;
+	EpConn	   *foreign = NULL;
+	int			looked = 0;
+
+	*other_role = false;
+	if (preferred >= 0 && ep_conns[preferred].state == EP_IDLE &&
+		ep_conns[preferred].pool == (int) (pool - ep_pools) &&
+		!ep_role_must_reset(pool, &ep_conns[preferred], role))
+		found = &ep_conns[preferred];
+
+	for (int slot = pool->idle_head; found == NULL && slot != EP_NO_SLOT && looked < 64;
+		 slot = ep_conns[slot].next, looked++)
+	{
+		EpConn	   *conn = &ep_conns[slot];
+
+		if (ep_role_must_reset(pool, conn, role))
+			foreign = conn;		/* the least recently used one in the end */
+		else if (warm(slot, conn->conn_id))
+			found = conn;
+	}
+	for (int slot = pool->idle_head; found == NULL && slot != EP_NO_SLOT; slot = ep_conns[slot].next)
+	{
+		if (!ep_role_must_reset(pool, &ep_conns[slot], role))
+			found = &ep_conns[slot];
+	}
+	if (found != NULL)
+	{
+		ep_conn_to_leased(found, procno);
+		found->lease_role = role;
+	}
+	else if (foreign != NULL)
+	{
+		ep_conn_to_resetting(foreign);
+		*other_role = true;
+	}
+	return found;
+}

@@ -1,0 +1,403 @@
+/*-------------------------------------------------------------------------
+ *
+ * shared.h
+ *		Layout of the shared memory of enhanced_pool.
+ *
+ * Note about locking.  There are two kinds of lock:
+ *
+ *	registry_lock (one LWLock)	which pool has which place in pools[], that is
+ *		EpPool.in_use, .generation and .def.key.  It is always taken before a
+ *		pool's lock, never after.
+ *
+ *	EpPool.lock (one LWLock a pool)	everything else of that pool: its
+ *		definition, counters, the idle list, the queue of waiters, and the
+ *		state, owner and list links of every connection (EpConn) and waiter
+ *		(EpBackend) that belongs to it.  It is held for a few dozen
+ *		instructions: under it there is no system call, no palloc, no ereport
+ *		and no other pool's lock.  Backends and workers may wait for it; nobody
+ *		waits for anything else while holding it.
+ *
+ *	EpControl.slot_lock (a spinlock)	the list of free EpConn slots.  It may be
+ *		taken under a pool's lock.
+ *
+ * Fields that are not under a pool's lock say so: they are atomic, or they are
+ * written by the one process that owns the connection at that moment (the
+ * lease holder while LEASED, the worker otherwise).  Descriptors, PGconn and
+ * other process-local things never stand here.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EP_SHARED_H
+#define EP_SHARED_H
+
+#include "postgres.h"
+#include "port/atomics.h"
+#include "storage/condition_variable.h"
+#include "storage/lwlock.h"
+#include "storage/spin.h"
+#include "utils/timestamp.h"
+
+#include "shared/settings.h"
+
+#define EP_NO_SLOT			(-1)
+#define EP_MAX_WORKERS		16
+#define EP_ERROR_SIZE		512		/* last connect error of a pool, bytes */
+#define EP_PASSWORD_MAX		1024	/* longest password, without the NUL */
+#define EP_LEASE_NAME_SIZE	NAMEDATALEN
+#define EP_HOST_SIZE		256
+
+/* ------------------------------------------------------------------ pools */
+
+typedef struct EpPoolKey
+{
+	Oid			database;
+	Oid			server;
+	Oid			mapping;		/* the mapping that gives user and password */
+	Oid			own_mapping;	/* with option server 'other': the mapping of our own server, else 0 */
+} EpPoolKey;
+
+/*
+ * What a pool is, as resolved from the catalogs by a backend.  Copied whole
+ * into shared memory; the worker takes a private copy before it connects.
+ */
+typedef struct EpPoolDef
+{
+	EpPoolKey	key;
+	char		datname[NAMEDATALEN];
+	char		name[NAMEDATALEN];	/* server name */
+	char		role[NAMEDATALEN];	/* mapping's role, "public" for PUBLIC */
+	Oid			mapping_role;	/* InvalidOid for PUBLIC */
+	Oid			other_server;	/* with option server 'other': that one, else InvalidOid */
+	Oid			server_owner;
+	EpSettings	set;			/* pool-level values: session values are not in here */
+	EpTexts		texts;
+	uint32		conninfo;		/* offset: key\0value\0 ... \0, without password */
+	uint64		conn_hash;		/* of all that a connection is made from, password included */
+	uint64		set_hash;		/* of all other settings */
+	bool		password_given; /* the mapping has a password */
+	bool		password_required;	/* false only if the mapping says so */
+	char		password[EP_PASSWORD_MAX + 1];
+} EpPoolDef;
+
+/* Counters that only grow; under the pool's lock, summed on reading with nothing else. */
+typedef struct EpPoolStats
+{
+	uint64		total_created;
+	uint64		total_closed;
+	uint64		acquire_count;
+	uint64		acquire_timeouts;
+	uint64		wait_count;
+	uint64		total_wait_us;
+	uint64		max_wait_us;
+	uint64		lease_count;
+	uint64		total_lease_us;
+	uint64		max_lease_us;
+	uint64		query_count;
+	uint64		query_errors;
+	uint64		total_query_us;
+	uint64		max_query_us;
+	uint64		rows_returned;
+	uint64		bytes_sent;
+	uint64		bytes_received;
+	uint64		transaction_count;
+	uint64		transaction_rollbacks;
+	uint64		reset_count;
+	uint64		validation_count;
+	uint64		validation_failures;
+	uint64		connection_errors;
+} EpPoolStats;
+
+typedef struct EpPool
+{
+	LWLock		lock;
+	bool		in_use;			/* registry_lock and lock to write, either to read */
+	bool		closing;		/* dropped or closed: no new leases, freed when empty */
+	bool		stale;			/* catalogs changed: idle connections are ended, next acquire re-registers */
+	uint32		generation;		/* changes when this place is given to another pool */
+	int			worker;			/* index of the worker that serves it */
+	uint32		def_version;	/* bumped with every change of def */
+	EpPoolDef	def;
+
+	/* connections */
+	int			size;			/* all connections not FREE */
+	int			n_idle;
+	int			n_leased;
+	int			n_connecting;
+	int			idle_head;		/* most recently used first, EpConn slots */
+	int			idle_tail;
+	int			fill_target;	/* open up to this many (initial_size at first, then 0) */
+
+	/* queue of waiters: proc numbers, first come first served */
+	int			wait_head;
+	int			wait_tail;
+	int			n_waiting;
+	uint64		next_ticket;	/* handed to each waiter; its position in the queue is by ticket */
+
+	/* connecting */
+	uint64		failed_walks;	/* walks over all hosts that failed; only grows */
+	bool		fatal_error;	/* last walk failed in a way a retry cannot mend (last_sqlstate) */
+	int			last_sqlstate;	/* with which the last failed walk is raised */
+	TimestampTz last_error_at;
+	char		last_error[EP_ERROR_SIZE];	/* host by host */
+	char		last_hint[EP_ERROR_SIZE / 2];
+	uint64		next_try_at;	/* monotonic us: when the worker will try again, 0: now */
+	double		backoff;		/* seconds of the present spacing, 0: none */
+
+	TimestampTz opened_at;
+	uint64		last_acquire_us;	/* monotonic */
+	TimestampTz stats_reset;
+	EpPoolStats stats;
+	pg_atomic_uint32 closed_epoch;	/* bumped when a connection ends: caches of descriptors look at it */
+} EpPool;
+
+/* ------------------------------------------------------------ connections */
+
+typedef enum EpConnState
+{
+	EP_FREE = 0,				/* slot unused */
+	EP_CONNECTING,				/* worker: resolving, connecting, authenticating, connect_query */
+	EP_IDLE,					/* on the idle list, known to be idle and clean enough for last_role */
+	EP_LEASED,					/* a backend's; only it reads and writes the socket */
+	EP_CANCELLING,				/* worker: asked the remote to cancel, drains to ReadyForQuery */
+	EP_RESETTING,				/* worker: ROLLBACK and reset_query and connect_query under way */
+	EP_VALIDATING,				/* worker: validation_query under way */
+	EP_BROKEN,					/* must not be used again; the worker ends it */
+	EP_CLOSING,					/* Terminate sent and shut down; waiting for the remote's end of file */
+	EP_NSTATES
+} EpConnState;
+
+/*
+ * The lease word: generation << 24 | proc number << 2 | EpLeaseBits.  Taken
+ * by CAS: the holder enters an exchange, the worker revokes a resting lease.
+ */
+typedef enum EpLeaseBits
+{
+	EP_LW_NONE = 0,
+	EP_LW_RESTING,
+	EP_LW_IN_EXCHANGE,
+	EP_LW_REVOKED
+} EpLeaseBits;
+
+#define EP_LW(gen, proc, bits)	((((uint64) (gen)) << 24) | (((uint64) (proc)) << 2) | (bits))
+#define EP_LW_BITS(w)			((EpLeaseBits) ((w) & 3))
+
+typedef enum EpLeaseKind
+{
+	EP_KIND_STATEMENT = 0,		/* one statement through a pool's name */
+	EP_KIND_LEASE,				/* acquire() */
+	EP_KIND_SESSION
+} EpLeaseKind;
+
+/* Types of a prepared statement's columns that are remembered for all backends. */
+#define EP_STMT_MAX_COLS	16
+
+/*
+ * A statement prepared on a connection.  Written by the lease holder alone
+ * (and emptied by the worker when the connection is reset); read by whoever
+ * holds the lease.
+ */
+typedef struct EpStmtSlot
+{
+	uint8		hash[16];		/* of text and parameter types; meaningless when number is 0 */
+	uint64		number;			/* remote name is ep_<number>; 0 = place unused */
+	uint64		last_used;		/* EpConn.stmt_clock at last use, for LRU */
+	bool		dirty;			/* running it makes the connection dirty */
+	uint8		ncols;			/* columns of the result, if described */
+	bool		described;		/* cols[] is valid */
+	Oid			cols[EP_STMT_MAX_COLS];
+} EpStmtSlot;
+
+typedef struct EpConnStats
+{
+	uint64		usage_count;
+	uint64		query_count;
+	uint64		error_count;
+	uint64		total_query_us;
+	uint64		max_query_us;
+	uint64		validation_count;
+	uint64		validation_failures;
+	uint64		reset_count;
+	uint64		transaction_count;
+	uint64		transaction_rollbacks;
+} EpConnStats;
+
+/* What a holder leaves for the worker when it gives a connection back unfinished. */
+typedef struct EpUnfinished
+{
+	int			syncs;			/* ReadyForQuery messages still to come */
+	uint32		skip;			/* bytes of the current message's body not yet read from the socket */
+	uint8		head[5];		/* or the part of a message header that was read */
+	uint8		nhead;
+	bool		skip_ready;		/* that message is a ReadyForQuery, already counted in syncs */
+	bool		copy_in;		/* remote waits for CopyData: send CopyFail first */
+	bool		need_sync;		/* extended query without Sync sent so far: send one first */
+} EpUnfinished;
+
+typedef struct EpConn
+{
+	/* under the pool's lock */
+	int			pool;			/* place in pools[], fixed while not FREE */
+	EpConnState state;
+	int			prev,
+				next;			/* idle list, or next alone: the free list (slot_lock) */
+	int			owner;			/* proc number of the holder while LEASED, else -1 */
+	Oid			last_role;		/* local role whose state it may carry; InvalidOid: clean */
+	uint64		conn_id;		/* the generation: unique in the life of the server; changes with the socket */
+	uint64		epoch;			/* of the worker that opened it */
+	uint64		conn_hash;		/* EpPoolDef.conn_hash it was opened with */
+	bool		overflow;		/* beyond max_size: closed when given back */
+	bool		recycle;		/* to be closed when given back */
+	bool		cancel_wanted;	/* holder asks the worker to send a cancel request */
+	bool		cancel_busy;	/* worker: a cancel request is not finished */
+	bool		needs_rollback; /* with RESETTING: ROLLBACK first */
+	bool		dead;			/* worker saw the remote's end of file */
+	EpUnfinished unfinished;	/* with CANCELLING */
+	EpLeaseKind kind;
+	int64		lease;			/* number of the lease */
+	bool		hold;
+	char		lease_name[EP_LEASE_NAME_SIZE];
+	Oid			lease_role;
+	TimestampTz leased_at;
+	uint64		leased_us;
+
+	/* fixed from CONNECTING's end to FREE; written by the worker */
+	int			remote_pid;
+	char		host[EP_HOST_SIZE];
+	int			port;
+	bool		password_used;	/* PQconnectionUsedPassword */
+	bool		no_options;		/* remote refused startup options: they go as SET after each reset */
+	int			server_version;
+	TimestampTz created_at;
+	uint64		created_us;
+	uint64		expires_us;		/* max_lifetime with jitter, 0: never */
+
+	/* written by the owner at that moment */
+	uint64		last_used_us;
+	TimestampTz last_used_at;
+	uint64		last_validated_us;
+	TimestampTz last_validated_at;
+	char		tx_status;		/* of the last ReadyForQuery: I, T, E */
+	bool		dirty;			/* carries state that a reset must clear */
+	bool		name_set;		/* application_name was changed for a named lease */
+	bool		read_only;		/* in_hot_standby or default_transaction_read_only as last reported */
+	TimestampTz query_start;
+	EpConnStats stats;
+	uint64		stmt_counter;	/* number of the last statement name used, never falls */
+	uint64		stmt_clock;
+
+	pg_atomic_uint64 lease_word;
+} EpConn;
+
+/* --------------------------------------------------------------- backends */
+
+/*
+ * One per proc number.  Cleared by its process at first use and at exit.
+ * waiting_pool, prev, next, ticket and assigned are under the lock of the pool
+ * waited for; the rest is written by the process itself before it queues.
+ */
+typedef struct EpBackend
+{
+	int			pid;
+	int			waiting_pool;	/* place in pools[] or -1 */
+	int			prev,
+				next;			/* queue, proc numbers */
+	uint64		ticket;
+	int			assigned;		/* slot that a releaser gave to this waiter, or -1 */
+	Oid			role;			/* who waits */
+	TimestampTz wait_start;
+	uint64		wait_start_us;
+	bool		deadlock;		/* the worker chose this waiter as the victim */
+} EpBackend;
+
+/* ----------------------------------------------------------------- worker */
+
+typedef struct EpWorkerShared
+{
+	pg_atomic_uint64 epoch;		/* changes at each start; 0: none is running */
+	pg_atomic_uint32 pid;
+	pg_atomic_uint32 procno;	/* whose latch to set; meaningful while epoch != 0 */
+	pg_atomic_uint64 ended_us;	/* monotonic time of the last exit, 0 before the first start */
+} EpWorkerShared;
+
+typedef struct EpControl
+{
+	LWLock		registry_lock;
+	slock_t		slot_lock;
+	int			free_head;		/* slot_lock: list of FREE connections through EpConn.next */
+	int			n_free;			/* slot_lock */
+	int			max_pools;
+	int			max_connections;
+	int			max_statements;
+	int			n_workers;
+	int			n_backends;
+	int			tranche;
+	uint32		pool_generation;	/* registry_lock */
+	uint64		started_us;
+	ConditionVariable place_freed;	/* signalled when a pool gives up its place */
+	pg_atomic_uint64 next_conn_id;
+	pg_atomic_uint64 next_lease;
+	pg_atomic_uint64 next_epoch;
+	pg_atomic_uint32 usable_connections;	/* descriptors may allow fewer than max_connections */
+	EpWorkerShared workers[EP_MAX_WORKERS];
+} EpControl;
+
+/* Pointers into shared memory, set in every process; NULL without preload. */
+extern EpControl *ep_control;
+extern EpPool *ep_pools;
+extern EpConn *ep_conns;
+extern EpBackend *ep_backends;
+extern EpStmtSlot *ep_stmts;	/* max_statements for each connection */
+
+/* Postmaster GUCs (shmem.c). */
+extern int	ep_max_pools;
+extern int	ep_max_connections;
+extern int	ep_max_statements;
+extern int	ep_n_workers;
+
+/* shmem.c */
+extern void ep_shmem_define_gucs(void);
+extern void ep_shmem_install(void);
+extern void ep_require_preload(void);
+extern uint64 ep_now_us(void);
+extern EpStmtSlot *ep_conn_stmts(const EpConn *conn);
+extern void ep_wake_worker(int worker);
+extern void ep_wake_proc(int procno);
+extern void ep_copy_text(char *dst, Size size, const char *src);
+
+/* pool.c: the registry and the queue */
+extern int	ep_pool_find(const EpPoolKey *key);
+extern int	ep_pool_register(const EpPoolDef *def);
+extern void ep_pool_mark_stale(Oid database, Oid server, Oid mapping);
+extern void ep_pool_mark_closing(Oid database, Oid server, Oid mapping);
+extern void ep_pool_try_free(EpPool *pool);
+
+/* queue.c: waiters, and who gets a connection that became available */
+typedef struct EpGiven
+{
+	int			wake_proc;		/* waiter that was given the connection, or -1 */
+	bool		wake_worker;	/* the worker has something to do with it */
+} EpGiven;
+
+extern void ep_queue_join(EpPool *pool, int procno);
+extern void ep_queue_leave(EpPool *pool, int procno);
+extern void ep_queue_wake_all(EpPool *pool);
+extern EpGiven ep_conn_give(EpPool *pool, EpConn *conn);
+extern EpConn *ep_idle_take(EpPool *pool, int procno, Oid role, int preferred,
+							bool (*warm) (int slot, uint64 conn_id), bool *other_role);
+extern bool ep_role_must_reset(const EpPool *pool, const EpConn *conn, Oid role);
+
+/* conn.c: slots and state transitions */
+extern EpConn *ep_conn_alloc(EpPool *pool, uint64 epoch, bool overflow);
+extern void ep_conn_to_idle(EpConn *conn);
+extern void ep_conn_to_leased(EpConn *conn, int procno);
+extern void ep_conn_to_cancelling(EpConn *conn, const EpUnfinished *unfinished);
+extern void ep_conn_to_resetting(EpConn *conn);
+extern void ep_conn_to_validating(EpConn *conn);
+extern void ep_conn_to_broken(EpConn *conn);
+extern void ep_conn_to_closing(EpConn *conn);
+extern void ep_conn_to_free(EpConn *conn);
+extern const char *ep_conn_state_name(EpConnState state);
+extern void ep_conn_forget_statements(EpConn *conn);
+extern int	ep_conn_slot(const EpConn *conn);
+
+#endif							/* EP_SHARED_H */

@@ -1,0 +1,37 @@
+/*-------------------------------------------------------------------------
+ *
+ * canceller.h
+ *		Cancel requests that block nobody.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EP_CANCELLER_H
+#define EP_CANCELLER_H
+
+#include "postgres.h"
+#include "libpq-fe.h"
+#include <sys/socket.h>
+
+/*
+ * What it takes to cancel.  With libpq >= 17 the PGconn itself is asked
+ * (PQcancelCreate); before, address and key are kept here.  Never leaves the
+ * worker.
+ */
+typedef struct EpCancelKey
+{
+	struct sockaddr_storage addr;
+	socklen_t	addrlen;
+	uint32		pid;
+	uint32		key;
+	bool		valid;
+} EpCancelKey;
+
+typedef struct EpCancel EpCancel;
+
+extern EpCancel *ep_cancel_start(PGconn *conn, const EpCancelKey *key);	/* first request leaves at once */
+extern bool ep_cancel_busy(const EpCancel *cancel);		/* a request's socket has not reached its end */
+extern void ep_cancel_tick(EpCancel *cancel, uint64 now_us);	/* repeats after 1, 2, 4 s while not stopped */
+extern void ep_cancel_stop_repeating(EpCancel *cancel);	/* the statement has ended */
+extern void ep_cancel_free(EpCancel *cancel);
+
+#endif							/* EP_CANCELLER_H */

@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ *
+ * connector.h
+ *		One walk over a pool's hosts and addresses that ends with an
+ *		authenticated libpq connection or with an error for each host.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EP_CONNECTOR_H
+#define EP_CONNECTOR_H
+
+#include "postgres.h"
+#include "libpq-fe.h"
+#include "shared/shared.h"
+#include "worker/canceller.h"
+
+typedef struct EpWalk EpWalk;
+
+typedef struct EpWalkResult
+{
+	/* success: conn != NULL stands at CONNECTION_OK and now belongs to the callee */
+	PGconn	   *conn;
+	EpCancelKey key;
+	char		host[EP_HOST_SIZE];	/* as the user named it, or the address */
+	int			port;
+	bool		no_options;		/* the remote (a pooler in between) refused startup options */
+
+	/* failure */
+	int			sqlstate;		/* 08001, or 0A000 for what cannot be served */
+	bool		fatal;			/* no retry can mend it: waiters fail at once */
+	const char *error;			/* host by host; valid during the callback */
+	const char *hint;			/* or NULL */
+} EpWalkResult;
+
+/* Called exactly once, unless the walk is aborted first; the walk is freed after it returns. */
+typedef void (*EpWalkDone) (void *arg, EpWalkResult *result);
+
+extern void ep_connector_init(void);
+extern EpWalk *ep_walk_start(const EpPoolDef *def, EpWalkDone done, void *arg);
+extern void ep_walk_tick(EpWalk *walk, uint64 now_us);
+extern void ep_walk_abort(EpWalk *walk);
+
+#endif							/* EP_CONNECTOR_H */
