@@ -24,6 +24,16 @@
 #error "enhanced_pool needs PostgreSQL 15 or later"
 #endif
 
+/* From 16 on postgres.h no longer has what a varlena looks like. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* 18 has pg_noreturn instead, which must stand elsewhere. */
+#ifndef pg_attribute_noreturn
+#define pg_attribute_noreturn() __attribute__((noreturn))
+#endif
+
 /* Index of this process in the array of all processes. */
 static inline int
 ep_my_procno_compat(void)

@@ -14,9 +14,10 @@
 #include "shared/shared.h"
 #include "wire/wire.h"
 
-/* What this backend knows of one statement prepared on this connection. */
-struct EpRowDesc;
-
+/*
+ * This process's end of one connection; lives until it is forgotten, given up
+ * as the least recently used one, or found to be of a connection that ended.
+ */
 typedef struct EpDescriptor
 {
 	dlist_node	lru;
@@ -28,8 +29,10 @@ typedef struct EpDescriptor
 	uint32		wes_events;
 	EpWire		wire;
 	bool		pinned;			/* a lease uses it */
+	struct EpStmtMemory *statements;	/* statement.c; NULL at first, freed by ep_stmt_forget_all() */
 } EpDescriptor;
 
+extern bool ep_descriptor_is_warm(int slot, uint64 conn_id);
 extern EpDescriptor *ep_descriptor_lookup(int slot, uint64 conn_id);
 extern EpDescriptor *ep_descriptor_fetch(EpPool *pool, int slot, uint64 conn_id, uint64 deadline_us);
 extern void ep_descriptor_forget(EpDescriptor *desc);

@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 #include "client/lease.h"
+#include "compat.h"
 #include "wire/wire.h"
 
 /* One field of a DataRow; data points into the receive buffer and is not NUL-terminated. */
@@ -83,7 +84,19 @@ extern EpRowDesc *ep_exchange_describe(EpLease *lease, const char *sql);
 typedef void (*EpScriptCallback) (void *arg, int statement, const EpOutcome *outcome);
 extern void ep_exchange_script(EpLease *lease, const char *sql, EpScriptCallback callback, void *arg);
 
-/* error.c: raising what the remote said, and remembering it for last_remote_error() */
+/* May text of that class run on a lease of that kind?  For acquire to ask before it takes a connection. */
+struct EpTextClass;
+extern void ep_exchange_check(const char *pool, EpLeaseKind kind, const struct EpTextClass *class);
+
+/* error.c: raising what the remote said, and passing on what it remarked */
+extern void ep_raise_remote(EpLease *lease, const EpErrorFields *fields,
+							const char *sql) pg_attribute_noreturn();
+extern void ep_forward_notice(EpLease *lease, const EpErrorFields *fields);
+extern void ep_raise_lost(EpLease *lease, const char *why) pg_attribute_noreturn();
+extern void ep_raise_malformed(EpLease *lease, const char *what) pg_attribute_noreturn();
+extern const char *ep_clean_text(const char *text);
+
+/* lasterror.c: what last_remote_error() returns */
 typedef struct EpRemoteError
 {
 	bool		valid;
@@ -95,10 +108,8 @@ typedef struct EpRemoteError
 	char	   *constraint_name;
 } EpRemoteError;
 
-extern void ep_raise_remote(EpLease *lease, const EpErrorFields *fields, const char *sql) pg_attribute_noreturn();
-extern void ep_forward_notice(EpLease *lease, const EpErrorFields *fields);
-extern void ep_raise_lost(EpLease *lease, const char *why) pg_attribute_noreturn();
-extern void ep_raise_malformed(EpLease *lease, const char *what) pg_attribute_noreturn();
+extern void ep_remember_error(const char *pool, const char *sqlstate, const char *message, const char *detail,
+							  const char *hint, const char *constraint_name);
 extern const EpRemoteError *ep_last_remote_error(void);
 
 #endif							/* EP_EXCHANGE_H */

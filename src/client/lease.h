@@ -15,6 +15,18 @@
 #include "client/catalog.h"
 #include "client/descriptor.h"
 
+/* What a lease has done since its numbers were last added to the pool's. */
+typedef struct EpLeaseStats
+{
+	uint64		query_count;
+	uint64		query_errors;
+	uint64		total_query_us;
+	uint64		max_query_us;
+	uint64		rows_returned;
+	uint64		bytes_sent;
+	uint64		bytes_received;
+} EpLeaseStats;
+
 /* One lease of this backend; lives in TopMemoryContext until it is given back. */
 typedef struct EpLease
 {
@@ -22,17 +34,19 @@ typedef struct EpLease
 	int64		number;
 	EpLeaseKind kind;
 	EpPoolRef  *ref;
+	int			pool;			/* place in ep_pools; ref may be resolved anew meanwhile */
 	int			slot;			/* in ep_conns */
 	uint64		conn_id;
 	EpDescriptor *desc;			/* socket and buffers */
 	Oid			role;			/* who acquired it */
 	bool		hold;
-	SubTransactionId subid;		/* subtransaction it belongs to; with hold: Invalid */
+	SubTransactionId subid;		/* subtransaction it belongs to; Invalid once the one that acquired a held one is over */
 	char		name[EP_LEASE_NAME_SIZE];
 	double		query_timeout;
 
 	/* the exchange under way */
 	bool		in_use;			/* rows are being read: 55006 for anybody else */
+	SubTransactionId use_subid; /* subtransaction in which it was entered; its abort ends the exchange */
 	bool		in_exchange;	/* lease word says so */
 	int			syncs;			/* Syncs sent and not yet answered */
 	bool		need_sync;		/* messages sent that no Sync follows yet */
@@ -40,6 +54,7 @@ typedef struct EpLease
 	bool		cancel_sent;	/* the worker was asked to cancel; wait for it before the next statement */
 	bool		broken;
 	bool		used;			/* ran at least one statement */
+	EpLeaseStats stats;
 } EpLease;
 
 extern EpLease *ep_lease_acquire(EpPoolRef *ref, EpLeaseKind kind, double timeout_s, bool hold, const char *name);
@@ -48,6 +63,7 @@ extern EpLease *ep_lease_find(int64 number);
 extern EpLease *ep_lease_find_named(EpPoolRef *ref, const char *name);
 extern int	ep_lease_release_all(void);
 extern bool ep_lease_release_number(int64 number);
+extern void ep_lease_discard_all(void);
 
 /* Around each exchange. */
 extern void ep_lease_enter(EpLease *lease);
@@ -56,5 +72,16 @@ extern void ep_lease_mark_broken(EpLease *lease);
 extern void ep_lease_request_cancel(EpLease *lease);
 
 extern void ep_lease_install(void);
+
+/* acquire.c */
+extern double ep_ref_acquire_timeout(const EpPoolRef *ref);
+extern void ep_acquire_abandon(void);
+
+/* lease.c, for acquire.c and enter.c alone */
+extern EpLease *ep_lease_prepare(EpPoolRef *ref, EpLeaseKind kind, bool hold, const char *name);
+extern void ep_lease_register(EpLease *lease, EpConn *conn);
+extern void ep_lease_give_back(EpLease *lease);
+extern void ep_lease_flush_stats(EpPool *pool, EpConn *conn, EpLease *lease);
+extern bool ep_worker_has(int worker, uint64 epoch);
 
 #endif							/* EP_LEASE_H */

@@ -526,6 +526,7 @@ fill_hashes(EpPoolDef *def)
 	conn = hash_text(conn, EP_STR(&def->set, &def->texts, EP_S_APPLICATION_NAME));
 	conn = hash_text(conn, EP_STR(&def->set, &def->texts, EP_S_CONNECT_QUERY));
 	conn = hash_text(conn, def->datname);
+	conn = hash_on(conn, &def->encoding, sizeof(int));
 	def->conn_hash = conn;
 
 	for (int i = 0; i < EP_NSETTINGS; i++)
@@ -568,6 +569,7 @@ ep_build_def(const EpResolution *resolution, EpPoolDef *def, bool quiet)
 	def->key.own_mapping = own ? own->oid : InvalidOid;
 	def->other_server = resolution->other ? resolution->other->serverid : InvalidOid;
 	def->server_owner = server->owner;
+	def->encoding = GetDatabaseEncoding();
 
 	/* the narrower of the two mappings says whose pool it is */
 	def->mapping_role = own && OidIsValid(own->role) ? own->role : mapping->role;

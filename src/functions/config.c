@@ -7,93 +7,117 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_authid.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
-#include "utils/builtins.h"
-#include "utils/tuplestore.h"
 
 #include "client/catalog.h"
 #include "compat.h"
+#include "functions/view.h"
 #include "shared/settings.h"
 #include "shared/shared.h"
 
 PG_FUNCTION_INFO_V1(enhanced_pool_config);
 
-#define CONFIG_COLUMNS	7
-
 /*
  * May the current user read queries that belong to this pool?  The server
- * hides the options of other roles' user mappings, and so does the view.
+ * hides the options of other roles' user mappings, and so does the view; but
+ * settings on a mapping are the server owner's.
  */
 static bool
-may_see_texts(const EpPoolDef *def)
+may_see_texts(const EpPoolIdent *ident)
 {
-	Oid			user = GetUserId();
-
-	if (superuser() || has_privs_of_role(user, ROLE_PG_READ_ALL_STATS) ||
-		ep_server_ownercheck_compat(def->key.server, user))
-		return true;
-	if (OidIsValid(def->mapping_role) && !has_privs_of_role(user, def->mapping_role))
-		return false;
-	return ep_server_aclcheck_compat(def->key.server, user, ACL_USAGE) == ACLCHECK_OK;
+	return ep_may_use_pool(ident) ||
+		(ident->database == MyDatabaseId &&
+		 ep_server_ownercheck_compat(ident->server, GetUserId()));
 }
 
 static void
-put_pool(ReturnSetInfo *rsinfo, const EpPoolDef *def)
+put_pool(EpView *view, const EpPoolIdent *ident, const EpSettings *set, const EpTexts *texts)
 {
-	EpSettings	effective = def->set;
-	bool		texts_visible = may_see_texts(def);
+	bool		texts_visible = may_see_texts(ident);
 
-	ep_settings_apply_session(&effective);
 	for (int i = 0; i < EP_NSETTINGS; i++)
 	{
 		const EpSettingDef *setting = &ep_setting_defs[i];
-		Datum		values[CONFIG_COLUMNS] = {0};
-		bool		nulls[CONFIG_COLUMNS] = {0};
 
 		if (!setting->acts)
 			continue;
-		values[0] = CStringGetTextDatum(def->datname);
-		values[1] = CStringGetTextDatum(def->name);
-		values[2] = CStringGetTextDatum(def->role);
-		values[3] = CStringGetTextDatum(setting->name);
+		ep_put_ident(view, ident);
+		ep_put_text(view, setting->name);
 		if (setting->type == EP_TYPE_STRING && !texts_visible)
-			nulls[4] = true;
+			ep_put_null(view);
 		else
-			values[4] = CStringGetTextDatum(ep_setting_format(setting, &effective, &def->texts));
-		if (setting->unit)
-			values[5] = CStringGetTextDatum(setting->unit);
-		else
-			nulls[5] = true;
-		values[6] = CStringGetTextDatum(ep_source_name(effective.source[i]));
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+			ep_put_text(view, ep_setting_format(setting, set, texts));
+		ep_put_text(view, setting->unit);
+		ep_put_text(view, ep_source_name(set->source[i]));
+		ep_view_end_row(view);
 	}
 }
 
-/*
- * config(): the effective settings of every pool that the current database
- * defines, one row each, as they hold for this session.
- */
-Datum
-enhanced_pool_config(PG_FUNCTION_ARGS)
+/* Pools that the current database defines, with the values that hold for this session. */
+static void
+put_own_pools(EpView *view)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	EpPoolDef  *def = palloc0(sizeof(EpPoolDef));
 	ListCell   *lc;
 
-	InitMaterializedSRF(fcinfo, 0);
 	foreach(lc, ep_list_pools())
 	{
 		const EpPoolOids *oids = lfirst(lc);
 
 		CHECK_FOR_INTERRUPTS();
 		if (ep_resolve_mapping(oids->server, oids->mapping, def, true))
-			put_pool(rsinfo, def);
+		{
+			EpPoolIdent ident;
+
+			explicit_bzero(def->password, sizeof(def->password));
+			ep_pool_ident(def, &ident);
+			ep_settings_apply_session(&def->set);
+			put_pool(view, &ident, &def->set, &def->texts);
+		}
 		explicit_bzero(def, sizeof(EpPoolDef));
 	}
 	pfree(def);
+}
+
+/* Open pools of other databases, with the values that hold there for everybody. */
+static void
+put_other_pools(EpView *view)
+{
+	EpSettings *set = palloc(sizeof(EpSettings));
+	EpTexts    *texts = palloc(sizeof(EpTexts));
+	int			nplaces;
+	EpPlace    *places = ep_open_places(&nplaces);
+
+	for (int i = 0; i < nplaces; i++)
+	{
+		EpPool	   *pool = ep_lock_place(&places[i]);
+		EpPoolIdent ident;
+
+		if (pool == NULL)
+			continue;
+		ep_pool_ident(&pool->def, &ident);
+		*set = pool->def.set;
+		memcpy(texts, &pool->def.texts, sizeof(EpTexts));
+		LWLockRelease(&pool->lock);
+		if (ident.database != MyDatabaseId)
+			put_pool(view, &ident, set, texts);
+		explicit_bzero(texts, sizeof(EpTexts)); /* sslpassword is one of them */
+	}
+	pfree(texts);
+	pfree(set);
+}
+
+/* config(): the effective settings of every pool, one row each. */
+Datum
+enhanced_pool_config(PG_FUNCTION_ARGS)
+{
+	EpView		view;
+
+	ep_view_begin(&view, fcinfo);
+	put_own_pools(&view);
+	if (ep_control != NULL)
+		put_other_pools(&view);
+	ep_view_end(&view);
 	return (Datum) 0;
 }

@@ -13,6 +13,9 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
+#include "utils/backend_status.h"
+
 #include "shared/shared.h"
 
 #define BIT(state) (1 << (state))
@@ -48,6 +51,95 @@ ep_conn_slot(const EpConn *conn)
 	return (int) (conn - ep_conns);
 }
 
+/* ------------------------------------------------- text of the last query */
+
+/*
+ * The text that the lease holder sent last, one for each connection.  Only the
+ * holder writes, without a lock, and so does whoever lends the connection,
+ * before it has a holder.  changes is odd while somebody writes: a reader
+ * copies the text and looks whether the number is even and the same as before.
+ */
+typedef struct EpQueryText
+{
+	volatile uint32 changes;
+	char		text[FLEXIBLE_ARRAY_MEMBER];	/* track_activity_query_size bytes */
+} EpQueryText;
+
+/* How many attempts to read a text while it changes are made. */
+#define READ_ATTEMPTS	1000
+
+/* Bytes in shared memory for one connection's text. */
+Size
+ep_query_text_size(void)
+{
+	return MAXALIGN(offsetof(EpQueryText, text) + pgstat_track_activity_query_size);
+}
+
+static EpQueryText *
+query_text_of(const EpConn *conn)
+{
+	return (EpQueryText *) (ep_query_texts + (Size) ep_conn_slot(conn) * ep_query_text_size());
+}
+
+static void
+write_query(EpConn *conn, const char *sql, Size len)
+{
+	EpQueryText *query = query_text_of(conn);
+
+	query->changes++;
+	pg_write_barrier();
+	memcpy(query->text, sql, len);
+	query->text[len] = '\0';
+	pg_write_barrier();
+	query->changes++;
+}
+
+/*
+ * Show what is sent now, and since when.  The caller holds the lease; no lock
+ * is needed.  Cut at a character to track_activity_query_size bytes.
+ */
+void
+ep_conn_set_query(EpConn *conn, const char *sql)
+{
+	Size		size = pgstat_track_activity_query_size;
+	Size		len = strnlen(sql, size);
+
+	if (len >= size)
+		len = pg_mbcliplen(sql, len, size - 1);
+	conn->query_start = GetCurrentTimestamp();
+	write_query(conn, sql, len);
+}
+
+/*
+ * Copy the text last shown for a connection to buf, which has room for
+ * track_activity_query_size bytes.  No lock is needed; whether it is still the
+ * same holder's is for the caller to find out.  Returns false if the text
+ * changed all the time.
+ */
+bool
+ep_conn_read_query(const EpConn *conn, char *buf)
+{
+	EpQueryText *query = query_text_of(conn);
+
+	for (int i = 0; i < READ_ATTEMPTS; i++)
+	{
+		uint32		before = query->changes;
+
+		pg_read_barrier();
+		memcpy(buf, query->text, pgstat_track_activity_query_size);
+		pg_read_barrier();
+		if ((before & 1) == 0 && query->changes == before)
+		{
+			buf[pgstat_track_activity_query_size - 1] = '\0';
+			return true;
+		}
+		pg_spin_delay();
+	}
+	return false;
+}
+
+/* ------------------------------------------------------------------ states */
+
 static void
 idle_unlink(EpPool *pool, EpConn *conn)
 {
@@ -74,6 +166,26 @@ idle_push(EpPool *pool, EpConn *conn)
 	pool->idle_head = ep_conn_slot(conn);
 }
 
+/* The counter of the pool that a connection in that state is counted by. */
+static int *
+counter_of(EpPool *pool, EpConnState state)
+{
+	switch (state)
+	{
+		case EP_IDLE:
+			return &pool->n_idle;
+		case EP_LEASED:
+			return &pool->n_leased;
+		case EP_CONNECTING:
+			return &pool->n_connecting;
+		case EP_BROKEN:
+		case EP_CLOSING:
+			return &pool->n_ending;
+		default:
+			return &pool->n_tended;
+	}
+}
+
 /*
  * Change the state of a connection; the caller holds its pool's lock.  An
  * impossible transition ends the connection instead: better one connection
@@ -93,39 +205,20 @@ move(EpConn *conn, EpConnState to)
 		to = EP_BROKEN;
 	}
 
-	switch (conn->state)
+	if (conn->state == EP_IDLE)
+		idle_unlink(pool, conn);
+	if (conn->state == EP_LEASED)
 	{
-		case EP_IDLE:
-			idle_unlink(pool, conn);
-			pool->n_idle--;
-			break;
-		case EP_LEASED:
-			pool->n_leased--;
-			conn->owner = -1;
-			pg_atomic_write_u64(&conn->lease_word, 0);
-			break;
-		case EP_CONNECTING:
-			pool->n_connecting--;
-			break;
-		default:
-			break;
+		conn->owner = -1;
+		pg_atomic_write_u64(&conn->lease_word, 0);
 	}
+	if (conn->state != EP_FREE)
+		(*counter_of(pool, conn->state))--;
 	conn->state = to;
-	switch (to)
-	{
-		case EP_IDLE:
-			idle_push(pool, conn);
-			pool->n_idle++;
-			break;
-		case EP_LEASED:
-			pool->n_leased++;
-			break;
-		case EP_CONNECTING:
-			pool->n_connecting++;
-			break;
-		default:
-			break;
-	}
+	if (to != EP_FREE)
+		(*counter_of(pool, to))++;
+	if (to == EP_IDLE)
+		idle_push(pool, conn);
 }
 
 /*
@@ -184,9 +277,13 @@ ep_conn_to_leased(EpConn *conn, int procno)
 		return;
 	conn->owner = procno;
 	conn->leased_us = ep_now_us();
+	conn->leased_at = GetCurrentTimestamp();
 	conn->lease = 0;
 	conn->kind = EP_KIND_STATEMENT;
+	conn->hold = false;
 	conn->lease_name[0] = '\0';
+	conn->query_start = 0;
+	write_query(conn, "", 0);	/* the last holder's is not the next one's to see */
 	conn->stats.usage_count++;
 	pg_atomic_write_u64(&conn->lease_word, EP_LW(conn->conn_id, procno, EP_LW_RESTING));
 }

@@ -145,6 +145,7 @@ ep_pool_register(const EpPoolDef *def)
 			update_def(&ep_pools[place], def);
 			LWLockRelease(&ep_pools[place].lock);
 			LWLockRelease(&ep_control->registry_lock);
+			ConditionVariableCancelSleep();
 			return place;
 		}
 		for (place = 0; place < ep_control->max_pools; place++)
@@ -153,6 +154,7 @@ ep_pool_register(const EpPoolDef *def)
 			{
 				open_place(&ep_pools[place], def);
 				LWLockRelease(&ep_control->registry_lock);
+				ConditionVariableCancelSleep();
 				return place;
 			}
 		}
@@ -167,9 +169,9 @@ ep_pool_register(const EpPoolDef *def)
 					 errmsg("all %d pools are in use", ep_control->max_pools),
 					 errhint("Raise enhanced_pool.max_pools and restart the server.")));
 		}
+		/* the first call only announces this process, the ones after it sleep */
 		(void) ConditionVariableTimedSleep(&ep_control->place_freed, 100,
 										   ep_wait_event_compat("EnhancedPoolRegister"));
-		ConditionVariableCancelSleep();
 	}
 }
 
@@ -197,10 +199,11 @@ mark_pools(Oid database, Oid server, Oid mapping, bool closing)
 			pool->closing = true;
 			explicit_bzero(pool->def.password, sizeof(pool->def.password));
 			pool->def_version++;
-			ep_queue_wake_all(pool);
 		}
 		else
 			pool->stale = true;
+		/* waiters of a closed pool fail, those of a stale one register it anew */
+		ep_queue_wake_all(pool);
 		LWLockRelease(&pool->lock);
 		ep_wake_worker(pool->worker);
 	}

@@ -80,6 +80,18 @@ ep_queue_wake_all(EpPool *pool)
 }
 
 /*
+ * Is the connection to be ended as soon as nobody uses it?  Caller holds the
+ * pool's lock.
+ */
+bool
+ep_conn_must_go(const EpPool *pool, const EpConn *conn)
+{
+	return conn->recycle || conn->dead || pool->closing || conn->conn_hash != pool->def.conn_hash ||
+		(conn->overflow && pool->wait_head < 0) ||
+		(conn->expires_us != 0 && ep_now_us() >= conn->expires_us);
+}
+
+/*
  * A connection is clean enough to be used again: give it to the first waiter
  * or put it on the idle list.  Caller holds the pool's lock, and does what is
  * returned after releasing it.  A connection that is to go (recycled, beyond
@@ -91,11 +103,8 @@ ep_conn_give(EpPool *pool, EpConn *conn)
 {
 	EpGiven		given = {-1, false};
 	int			proc = pool->wait_head;
-	uint64		now = ep_now_us();
 
-	if (conn->recycle || conn->dead || pool->closing || conn->conn_hash != pool->def.conn_hash ||
-		(conn->overflow && proc < 0) ||
-		(conn->expires_us != 0 && now >= conn->expires_us))
+	if (ep_conn_must_go(pool, conn))
 	{
 		ep_conn_to_broken(conn);
 		given.wake_worker = true;
@@ -121,6 +130,16 @@ ep_conn_give(EpPool *pool, EpConn *conn)
 }
 
 /*
+ * May an idle connection be lent?  The worker ends those whose definition was
+ * changed, but only when its turn comes: until then they are not for use.
+ */
+static inline bool
+may_lend(const EpPool *pool, const EpConn *conn)
+{
+	return !conn->dead && !conn->recycle && conn->conn_hash == pool->def.conn_hash;
+}
+
+/*
  * Take an idle connection for a role: the preferred one (used last by this
  * backend) if it is idle, else the first whose descriptor is warm in this
  * process, else the most recently used.  Caller holds the pool's lock.
@@ -138,7 +157,7 @@ ep_idle_take(EpPool *pool, int procno, Oid role, int preferred,
 	*other_role = false;
 	if (preferred >= 0 && ep_conns[preferred].state == EP_IDLE &&
 		ep_conns[preferred].pool == (int) (pool - ep_pools) &&
-		!ep_role_must_reset(pool, &ep_conns[preferred], role))
+		may_lend(pool, &ep_conns[preferred]) && !ep_role_must_reset(pool, &ep_conns[preferred], role))
 		found = &ep_conns[preferred];
 
 	for (int slot = pool->idle_head; found == NULL && slot != EP_NO_SLOT && looked < 64;
@@ -146,6 +165,8 @@ ep_idle_take(EpPool *pool, int procno, Oid role, int preferred,
 	{
 		EpConn	   *conn = &ep_conns[slot];
 
+		if (!may_lend(pool, conn))
+			continue;
 		if (ep_role_must_reset(pool, conn, role))
 			foreign = conn;		/* the least recently used one in the end */
 		else if (warm(slot, conn->conn_id))
@@ -153,8 +174,10 @@ ep_idle_take(EpPool *pool, int procno, Oid role, int preferred,
 	}
 	for (int slot = pool->idle_head; found == NULL && slot != EP_NO_SLOT; slot = ep_conns[slot].next)
 	{
-		if (!ep_role_must_reset(pool, &ep_conns[slot], role))
-			found = &ep_conns[slot];
+		EpConn	   *conn = &ep_conns[slot];
+
+		if (may_lend(pool, conn) && !ep_role_must_reset(pool, conn, role))
+			found = conn;
 	}
 	if (found != NULL)
 	{

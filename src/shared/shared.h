@@ -72,6 +72,7 @@ typedef struct EpPoolDef
 	EpSettings	set;			/* pool-level values: session values are not in here */
 	EpTexts		texts;
 	uint32		conninfo;		/* offset: key\0value\0 ... \0, without password */
+	int			encoding;		/* of the local database: the remote's client_encoding */
 	uint64		conn_hash;		/* of all that a connection is made from, password included */
 	uint64		set_hash;		/* of all other settings */
 	bool		password_given; /* the mapping has a password */
@@ -112,7 +113,7 @@ typedef struct EpPool
 	LWLock		lock;
 	bool		in_use;			/* registry_lock and lock to write, either to read */
 	bool		closing;		/* dropped or closed: no new leases, freed when empty */
-	bool		stale;			/* catalogs changed: idle connections are ended, next acquire re-registers */
+	bool		stale;			/* catalogs changed: the next acquire registers the pool anew */
 	uint32		generation;		/* changes when this place is given to another pool */
 	int			worker;			/* index of the worker that serves it */
 	uint32		def_version;	/* bumped with every change of def */
@@ -123,6 +124,8 @@ typedef struct EpPool
 	int			n_idle;
 	int			n_leased;
 	int			n_connecting;
+	int			n_tended;		/* CANCELLING, RESETTING, VALIDATING: in the worker's hands, mostly to come back */
+	int			n_ending;		/* BROKEN, CLOSING: still counted by the remote */
 	int			idle_head;		/* most recently used first, EpConn slots */
 	int			idle_tail;
 	int			fill_target;	/* open up to this many (initial_size at first, then 0) */
@@ -135,6 +138,7 @@ typedef struct EpPool
 
 	/* connecting */
 	uint64		failed_walks;	/* walks over all hosts that failed; only grows */
+	bool		failing;		/* the last walk failed */
 	bool		fatal_error;	/* last walk failed in a way a retry cannot mend (last_sqlstate) */
 	int			last_sqlstate;	/* with which the last failed walk is raised */
 	TimestampTz last_error_at;
@@ -145,6 +149,7 @@ typedef struct EpPool
 
 	TimestampTz opened_at;
 	uint64		last_acquire_us;	/* monotonic */
+	uint64		last_check_us;	/* when its server and mapping were last looked up */
 	TimestampTz stats_reset;
 	EpPoolStats stats;
 	pg_atomic_uint32 closed_epoch;	/* bumped when a connection ends: caches of descriptors look at it */
@@ -337,6 +342,7 @@ typedef struct EpControl
 	pg_atomic_uint64 next_conn_id;
 	pg_atomic_uint64 next_lease;
 	pg_atomic_uint64 next_epoch;
+	pg_atomic_uint32 prewarmed;		/* enhanced_pool.prewarm was looked at since the server started */
 	pg_atomic_uint32 usable_connections;	/* descriptors may allow fewer than max_connections */
 	EpWorkerShared workers[EP_MAX_WORKERS];
 } EpControl;
@@ -347,6 +353,7 @@ extern EpPool *ep_pools;
 extern EpConn *ep_conns;
 extern EpBackend *ep_backends;
 extern EpStmtSlot *ep_stmts;	/* max_statements for each connection */
+extern char *ep_query_texts;	/* see conn.c */
 
 /* Postmaster GUCs (shmem.c). */
 extern int	ep_max_pools;
@@ -381,6 +388,7 @@ typedef struct EpGiven
 extern void ep_queue_join(EpPool *pool, int procno);
 extern void ep_queue_leave(EpPool *pool, int procno);
 extern void ep_queue_wake_all(EpPool *pool);
+extern bool ep_conn_must_go(const EpPool *pool, const EpConn *conn);
 extern EpGiven ep_conn_give(EpPool *pool, EpConn *conn);
 extern EpConn *ep_idle_take(EpPool *pool, int procno, Oid role, int preferred,
 							bool (*warm) (int slot, uint64 conn_id), bool *other_role);
@@ -397,6 +405,9 @@ extern void ep_conn_to_broken(EpConn *conn);
 extern void ep_conn_to_closing(EpConn *conn);
 extern void ep_conn_to_free(EpConn *conn);
 extern const char *ep_conn_state_name(EpConnState state);
+extern Size ep_query_text_size(void);
+extern void ep_conn_set_query(EpConn *conn, const char *sql);
+extern bool ep_conn_read_query(const EpConn *conn, char *buf);
 extern void ep_conn_forget_statements(EpConn *conn);
 extern int	ep_conn_slot(const EpConn *conn);
 

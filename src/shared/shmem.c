@@ -26,6 +26,7 @@ EpPool	   *ep_pools = NULL;
 EpConn	   *ep_conns = NULL;
 EpBackend  *ep_backends = NULL;
 EpStmtSlot *ep_stmts = NULL;
+char	   *ep_query_texts = NULL;
 
 int			ep_max_pools = 256;
 int			ep_max_connections = 256;
@@ -60,35 +61,44 @@ ep_shmem_define_gucs(void)
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 }
 
-/* The five areas, in the order in which they lie in shared memory. */
+/* Sizes of the areas, in the order in which they lie in shared memory. */
+typedef struct Areas
+{
+	Size		control;
+	Size		pools;
+	Size		conns;
+	Size		backends;
+	Size		stmts;
+	Size		queries;
+} Areas;
+
+/* Returns the size of all areas together. */
 static Size
-area_sizes(Size *control, Size *pools, Size *conns, Size *backends, Size *stmts)
+area_sizes(Areas *a)
 {
 	Size		total;
 
-	*control = MAXALIGN(sizeof(EpControl));
-	*pools = MAXALIGN(mul_size(ep_max_pools, sizeof(EpPool)));
-	*conns = MAXALIGN(mul_size(ep_max_connections, sizeof(EpConn)));
-	*backends = MAXALIGN(mul_size(ep_max_procs_compat(), sizeof(EpBackend)));
-	*stmts = MAXALIGN(mul_size(mul_size(ep_max_connections, ep_max_statements), sizeof(EpStmtSlot)));
-	total = add_size(*control, *pools);
-	total = add_size(total, *conns);
-	total = add_size(total, *backends);
-	return add_size(total, *stmts);
+	a->control = MAXALIGN(sizeof(EpControl));
+	a->pools = MAXALIGN(mul_size(ep_max_pools, sizeof(EpPool)));
+	a->conns = MAXALIGN(mul_size(ep_max_connections, sizeof(EpConn)));
+	a->backends = MAXALIGN(mul_size(ep_max_procs_compat(), sizeof(EpBackend)));
+	a->stmts = MAXALIGN(mul_size(mul_size(ep_max_connections, ep_max_statements), sizeof(EpStmtSlot)));
+	a->queries = MAXALIGN(mul_size(ep_max_connections, ep_query_text_size()));
+	total = add_size(a->control, a->pools);
+	total = add_size(total, a->conns);
+	total = add_size(total, a->backends);
+	total = add_size(total, a->stmts);
+	return add_size(total, a->queries);
 }
 
 static void
 request_shmem(void)
 {
-	Size		c,
-				p,
-				n,
-				b,
-				s;
+	Areas		areas;
 
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
-	RequestAddinShmemSpace(area_sizes(&c, &p, &n, &b, &s));
+	RequestAddinShmemSpace(area_sizes(&areas));
 }
 
 static void
@@ -110,6 +120,7 @@ init_control(void)
 	pg_atomic_init_u64(&ep_control->next_conn_id, 1);
 	pg_atomic_init_u64(&ep_control->next_lease, 1);
 	pg_atomic_init_u64(&ep_control->next_epoch, 1);
+	pg_atomic_init_u32(&ep_control->prewarmed, 0);
 	pg_atomic_init_u32(&ep_control->usable_connections, ep_max_connections);
 	for (int i = 0; i < EP_MAX_WORKERS; i++)
 	{
@@ -149,16 +160,13 @@ init_arrays(void)
 		ep_backends[i].assigned = EP_NO_SLOT;
 	}
 	memset(ep_stmts, 0, sizeof(EpStmtSlot) * ep_max_connections * ep_max_statements);
+	memset(ep_query_texts, 0, ep_query_text_size() * ep_max_connections);
 }
 
 static void
 startup_shmem(void)
 {
-	Size		control,
-				pools,
-				conns,
-				backends,
-				stmts;
+	Areas		areas;
 	Size		total;
 	bool		found;
 	char	   *base;
@@ -166,14 +174,20 @@ startup_shmem(void)
 	if (prev_shmem_startup_hook)
 		prev_shmem_startup_hook();
 
-	total = area_sizes(&control, &pools, &conns, &backends, &stmts);
+	total = area_sizes(&areas);
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	base = ShmemInitStruct("enhanced_pool", total, &found);
 	ep_control = (EpControl *) base;
-	ep_pools = (EpPool *) (base + control);
-	ep_conns = (EpConn *) (base + control + pools);
-	ep_backends = (EpBackend *) (base + control + pools + conns);
-	ep_stmts = (EpStmtSlot *) (base + control + pools + conns + backends);
+	base += areas.control;
+	ep_pools = (EpPool *) base;
+	base += areas.pools;
+	ep_conns = (EpConn *) base;
+	base += areas.conns;
+	ep_backends = (EpBackend *) base;
+	base += areas.backends;
+	ep_stmts = (EpStmtSlot *) base;
+	base += areas.stmts;
+	ep_query_texts = base;
 	if (!found)
 	{
 		init_control();

@@ -33,6 +33,7 @@ ep_wire_reset(EpWire *wire, int fd)
 {
 	wire->in_start = wire->in_end = 0;
 	wire->out_message = -1;
+	wire->to_skip = 0;
 	wire->complaint = NULL;
 	if (wire->out.data)
 	{
@@ -334,6 +335,13 @@ ep_wire_leave_unfinished(const EpWire *wire, int syncs, EpUnfinished *out)
 	size_t		at = wire->in_start;
 
 	memset(out, 0, sizeof(EpUnfinished));
+	if (wire->to_skip > 0)
+	{
+		/* in the middle of a message that was being dropped: nothing else was received */
+		out->skip = (uint32) wire->to_skip;
+		out->syncs = syncs;
+		return;
+	}
 	while (wire->in_end - at >= HEADER_SIZE)
 	{
 		const char *p = wire->in + at;
@@ -395,4 +403,25 @@ ep_wire_drop_rest(EpWire *wire)
 	wire->in_start += n;
 	wire->to_skip -= n;
 	return wire->to_skip > 0 ? EP_IO_AGAIN : EP_IO_OK;
+}
+
+/*
+ * If the next message carries data of a result (DataRow, CopyData), drop it:
+ * who wants none of it need not hold a large one in memory.  Returns whether
+ * it did; what has not come yet is dropped by ep_wire_drop_rest.
+ */
+bool
+ep_wire_drop_data(EpWire *wire)
+{
+	const char *p = wire->in + wire->in_start;
+	uint32		len;
+
+	if (wire->in_end - wire->in_start < HEADER_SIZE || (p[0] != 'D' && p[0] != 'd'))
+		return false;
+	len = message_length(p);
+	if (len < 4 || len > EP_MAX_MESSAGE)
+		return false;
+	wire->to_skip = (size_t) len + 1;
+	(void) ep_wire_drop_rest(wire);
+	return true;
 }

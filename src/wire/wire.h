@@ -138,5 +138,6 @@ struct EpUnfinished;
 extern void ep_wire_leave_unfinished(const EpWire *wire, int syncs, struct EpUnfinished *out);
 extern EpIo ep_wire_resume(EpWire *wire, const struct EpUnfinished *unfinished);
 extern EpIo ep_wire_drop_rest(EpWire *wire);
+extern bool ep_wire_drop_data(EpWire *wire);
 
 #endif							/* EP_WIRE_H */

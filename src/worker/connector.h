@@ -26,10 +26,13 @@ typedef struct EpWalkResult
 	bool		no_options;		/* the remote (a pooler in between) refused startup options */
 
 	/* failure */
-	int			sqlstate;		/* 08001, or 0A000 for what cannot be served */
+	int			sqlstate;		/* 08001; if fatal perhaps 0A000 or 42501 */
 	bool		fatal;			/* no retry can mend it: waiters fail at once */
 	const char *error;			/* host by host; valid during the callback */
 	const char *hint;			/* or NULL */
+
+	/* either */
+	bool		slow;			/* an attempt kept the worker from its loop for more than a second */
 } EpWalkResult;
 
 /* Called exactly once, unless the walk is aborted first; the walk is freed after it returns. */

@@ -1,0 +1,120 @@
+# enhanced_pool: make && make install && make installcheck, with PG_CONFIG=...
+# for a server other than the one whose pg_config comes first in PATH.
+# `make help` lists the other targets.
+
+EXTENSION = enhanced_pool
+MODULE_big = enhanced_pool
+PGFILEDESC = "enhanced_pool - pools of connections to remote servers"
+
+# The control file is the one place that says the version.
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" enhanced_pool.control)
+
+DATA = $(wildcard sql/enhanced_pool--*.sql)
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+
+PG_CONFIG ?= pg_config
+includedir_server_path := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
+
+PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir) -DEP_VERSION='"$(EXTVERSION)"'
+# Minor releases differ in whether they have this check, so ask the header.
+ifneq ($(shell grep -l libpqsrv_check_proxy_conninfo_opts $(includedir_server_path)/libpq/libpq-be-fe-helpers.h 2>/dev/null),)
+PG_CPPFLAGS += -DEP_HAVE_PROXY_CONNINFO_CHECK
+endif
+SHLIB_LINK_INTERNAL = $(libpq)
+SHLIB_LINK = -lcares
+
+# `make WERROR=` builds with a compiler whose new warnings we have not met yet.
+WERROR ?= -Werror
+PG_CFLAGS = -std=gnu99 -Wall -Wextra -Wno-unused-parameter $(WERROR) -MMD -MP
+
+# The compiler writes each object's headers into a .d file beside it; PGXS's own
+# tracking keeps one file per base name, and ours occur in several folders.
+override autodepend = no
+# No bitcode: it needs clang, and nothing here is worth inlining into a query.
+override with_llvm = no
+
+# Tests: SQL and specs in test/, expected output in expected/.  The first ones
+# make what the others use, "leaks" looks at what they left.
+in_order = $(filter $(1),$(3)) $(filter-out $(1) $(2),$(3)) $(filter $(2),$(3))
+REGRESS = $(call in_order,setup,leaks,$(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql))))
+REGRESS_OPTS = --inputdir=test
+ISOLATION = $(call in_order,isolation_setup,isolation_leaks,$(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec))))
+ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=enhanced_pool
+TAP_TESTS = 1
+PROVE_TESTS = test/t/*.pl
+
+EXTRA_CLEAN = $(OBJS:.o=.d) test/unit/build
+
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifneq ($(wildcard $(PGXS)),)
+include $(PGXS)
+
+PROVE_FLAGS += -I test/lib
+
+unit:
+	@$(MAKE) --no-print-directory -C test/unit PG_CONFIG='$(PG_CONFIG)' check
+
+# pgTAP tests, in the server the environment points at.
+pgtap: check-preload
+	@PATH='$(bindir)':"$$PATH" test/harness/pgtap
+
+# TAP tests alone; they start the servers they need.
+tap:
+	$(prove_installcheck)
+else
+# demo and test install what is missing; the rest needs it here.
+all install installcheck unit pgtap tap:
+	@echo "$@ needs the server headers of PostgreSQL 15 or later: install them, or set PG_CONFIG" >&2
+	@exit 1
+endif
+
+-include $(OBJS:.o=.d)
+
+# A different pg_config or version means different objects.
+$(OBJS): Makefile enhanced_pool.control
+
+# pg_regress runs in the server the environment points at, which must have the
+# library preloaded: say so before forty tests fail for that one reason.
+installcheck: check-preload
+.PHONY: check-preload
+check-preload:
+	@PATH='$(bindir)':"$$PATH" test/harness/check-preload
+
+.PHONY: demo test unit pgtap tap bench format check-versions check-assert check-version check-sources dist help
+demo:
+	@test/harness/demo
+
+test:
+	@test/harness/test
+
+bench:
+	@bench/run
+
+# The whole suite against 15, 17 and 18, and against a server with assertions.
+check-versions:
+	@test/harness/versions
+
+check-assert:
+	@test/harness/versions --assert
+
+check-version check-sources:
+	@test/harness/check-sources
+
+format:
+	clang-format -i $(wildcard src/*.[ch] src/*/*.[ch] test/unit/*.[ch])
+
+dist: check-sources
+	git archive --format zip --prefix=enhanced_pool-$(EXTVERSION)/ -o enhanced_pool-$(EXTVERSION).zip HEAD
+
+help:
+	@echo 'make                 build against PG_CONFIG (default: pg_config)'
+	@echo 'make install         install it there'
+	@echo 'make installcheck    test the running, preloaded server (PGHOST, PGPORT, ...)'
+	@echo 'make demo            two throw-away servers, real data, what the pool does'
+	@echo 'make test            every suite on throw-away servers'
+	@echo 'make unit            the parts that need no server'
+	@echo 'make check-versions  every suite on PostgreSQL 15, 17 and 18'
+	@echo 'make check-assert    every suite on a server with assertions'
+	@echo 'make check-sources   versions agree, PG_VERSION_NUM only in compat.h'
+	@echo 'make bench           peers side by side'
+	@echo 'make format          clang-format'

@@ -1,0 +1,1 @@
+COPY (SELECT id, label, at, amount FROM reading) TO '/dev/null';

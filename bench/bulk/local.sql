@@ -1,0 +1,1 @@
+SELECT count(id), count(label), count(at), count(amount) FROM (SELECT id, label, at, amount FROM reading OFFSET 0) t;

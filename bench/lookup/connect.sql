@@ -1,0 +1,2 @@
+-- With pgbench -C: the price of a local session, which is taken off each peer's.
+SELECT 1;

@@ -1,0 +1,2 @@
+\set id random(1, @ROWS@)
+SELECT * FROM plproxy_item(:id);

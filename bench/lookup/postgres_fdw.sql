@@ -1,0 +1,2 @@
+\set id random(1, @ROWS@)
+SELECT id, name FROM remote_item WHERE id = :id;

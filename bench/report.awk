@@ -1,0 +1,107 @@
+# Prints the table of one section: medians over the rounds, and how many times
+# faster enhanced_pool is than each peer. Input: reach.tsv, then the samples
+# (section, peer, round, milliseconds per call or seconds of the bulk read).
+
+function median(list, n,    i, j, t, s) {
+	for (i = 1; i <= n; i++)
+		s[i] = list[i]
+	for (i = 2; i <= n; i++) {
+		t = s[i]
+		for (j = i - 1; j >= 1 && s[j] > t; j--)
+			s[j + 1] = s[j]
+		s[j + 1] = t
+	}
+	low = s[1]
+	high = s[n]
+	return n % 2 ? s[(n + 1) / 2] : (s[n / 2] + s[n / 2 + 1]) / 2
+}
+
+# Fills figure[] and spread[] of a peer; in the section of fresh sessions what
+# counts is what a round's call took beyond that round's bare connect.
+function evaluate(peer,    r, n, list, base) {
+	for (r = 0; r <= last_round; r++) {
+		if (!((peer, r) in sample))
+			continue
+		base = 0
+		if (section == "fresh" && peer != "connect") {
+			if (!(("connect", r) in sample))
+				continue
+			base = sample["connect", r]
+			whole_list[n + 1] = sample[peer, r]
+		}
+		list[++n] = sample[peer, r] - base
+	}
+	if (!n)
+		return
+	if (section == "fresh" && peer != "connect")
+		whole[peer] = median(whole_list, n)
+	figure[peer] = median(list, n)
+	spread[peer] = figure[peer] > 0 ? sprintf("%.0f %%", 100 * (high - low) / figure[peer]) : "-"
+}
+
+BEGIN {
+	FS = "\t"
+	title["lookup1"] = "Single-row look-up by primary key, 1 client"
+	title["lookup64"] = sprintf("Single-row look-up by primary key, %d clients (%d remote connections for enhanced_pool and PgBouncer, %d for the others)", clients, pool, clients)
+	title["fresh"] = "Single-row look-up in a fresh local session per call; the local connect is taken off"
+	title["bulk"] = sprintf("%d rows of (int, text, timestamptz, float8), first call of a fresh session", rows)
+	label["local"] = "local table"
+	label["remote"] = "pgbench straight to the remote server"
+	label["connect"] = "local connect and SELECT 1"
+	label["copy_binary"] = "remote COPY TO '/dev/null', binary"
+	label["copy_text"] = "remote COPY TO '/dev/null', text"
+	label["dblink_connect"] = "dblink, connect per call"
+	label["dblink_pgbouncer"] = "dblink, connect per call to PgBouncer"
+	label["dblink_kept_pgbouncer"] = "dblink, kept connection to PgBouncer"
+	label["dblink_kept"] = "dblink, kept connection"
+	label["dblink_kept_asked"] = "dblink, kept, asked for first (2 statements)"
+	label["postgres_fdw"] = "postgres_fdw"
+	label["postgres_fdw_tuned"] = "postgres_fdw, fetch_size 10000"
+	label["plproxy"] = "PL/Proxy"
+	label["enhanced_pool"] = "enhanced_pool"
+	split("local remote connect copy_binary copy_text", list, " ")
+	for (i in list)
+		baseline[list[i]] = 1
+}
+
+/^#/ { next }
+FILENAME ~ /reach\.tsv$/ { if ($1 == section) reach[$2] = $3; next }
+$1 == section {
+	sample[$2, $3] = $4
+	if ($3 > last_round)
+		last_round = $3
+}
+
+END {
+	n = split(members, order, " ")
+	for (i = 1; i <= n; i++)
+		evaluate(order[i])
+
+	printf "\n%s\n", title[section]
+	printf "  %-48s %10s %13s %7s %8s %8s\n", "", \
+		section == "bulk" ? "seconds" : "ms a call", \
+		section == "bulk" ? "rows/s" : section == "fresh" ? "with connect" : "calls/s", "spread", "ratio", "wanted"
+	for (i = 1; i <= n; i++) {
+		peer = order[i]
+		if (!(peer in figure))
+			continue
+		ms = figure[peer] * (section == "lookup64" ? clients : 1)
+		if (section == "bulk")
+			second = sprintf("%.0f", rows / figure[peer])
+		else if (section == "fresh")
+			second = peer == "connect" ? "-" : sprintf("%.3f", whole[peer])
+		else
+			second = sprintf("%.0f", 1000 / figure[peer])
+		ratio = wanted = result = ""
+		if (peer != "enhanced_pool" && ("enhanced_pool" in figure)) {
+			if (!(section == "fresh" && peer == "connect"))
+				ratio = sprintf("%.2f", figure[peer] / figure["enhanced_pool"])
+			if (peer in reach) {
+				wanted = (reach[peer] == 1 ? "> 1" : ">= " reach[peer])
+				result = (figure[peer] / figure["enhanced_pool"] >= reach[peer]) ? "reached" : "not reached"
+			}
+		}
+		printf "  %-48s %10.3f %13s %7s %8s %8s  %s\n", label[peer] (peer in baseline ? " (baseline)" : ""), \
+			ms, second, spread[peer], ratio, wanted, result
+	}
+}

@@ -1,0 +1,122 @@
+# shellcheck shell=bash disable=SC2154 # bench/run sets what is used here
+# servers.sh: the two servers and the PgBouncer of the benchmark. Sourced by
+# bench/run, whose settings it uses; needs test/harness/lib.sh.
+
+# server_port NAME: sets the variable NAME to a port of 127.0.0.1 that nothing
+# listens on. Over Unix sockets, which lie in a folder of this run's own, any
+# port is free.
+server_port()
+{
+	local port
+
+	while port=$((20000 + RANDOM % 12000)); do
+		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+	done
+	printf -v "$1" %s "$port"
+}
+
+# new_server NAME PORT [CONF-LINE...]: both servers have the same settings but
+# for the lines given. Nothing is written while it is measured, and nothing else
+# is to run meanwhile.
+new_server()
+{
+	local name=$1 port=$2
+	shift 2
+
+	start_server "$name" "$port" "listen_addresses = '$listen'" 'shared_buffers = 256MB' "work_mem = '$work_mem'" \
+		'autovacuum = off' 'checkpoint_timeout = 1h' 'jit = off' 'max_parallel_workers_per_gather = 0' "$@"
+}
+
+# sql PORT ARGUMENT...: psql as superuser that stops at the first error.
+sql()
+{
+	local port=$1
+	shift
+
+	run env PGOPTIONS='-c client_min_messages=warning' psql -X -q -o /dev/null -v ON_ERROR_STOP=1 \
+		-h "$T/s" -p "$port" -U postgres -d postgres "$@"
+}
+
+# PgBouncer in transaction mode with as many remote connections as enhanced_pool
+# has. Its clients come in with a plain password: the cheapest way that dblink
+# leaves to a role that is not superuser (a password must have been asked for),
+# so that no SCRAM exchange is held against PgBouncer. It runs from a copy in $T
+# as all else does: the harness ends what runs from there.
+start_pgbouncer()
+{
+	local dir=$T/pgbouncer tries=100
+
+	mkdir "$dir"
+	cp "$(command -v pgbouncer || echo /usr/sbin/pgbouncer)" "$dir/pgbouncer"
+	echo '"bench_user" "bench"' >"$dir/users.txt"
+	cat >"$dir/pgbouncer.ini" <<-CONF
+		[databases]
+		bench = host=$remote_host port=$remote_port dbname=postgres
+		[pgbouncer]
+		listen_addr = $listen
+		unix_socket_dir = $T/s
+		listen_port = $pooler_port
+		auth_type = plain
+		auth_file = $dir/users.txt
+		pool_mode = transaction
+		default_pool_size = $pool_size
+		max_client_conn = 500
+		log_connections = 0
+		log_disconnections = 0
+		log_stats = 0
+		logfile = $dir/log
+		pidfile = $dir/pid
+	CONF
+	run "$dir/pgbouncer" -q -d "$dir/pgbouncer.ini" || { cat "$dir/log" >&2; die 'PgBouncer does not start'; }
+	until run psql -X -At -o /dev/null -c 'SELECT 1' "$pooler" 2>"$dir/answer"; do
+		[ $((tries--)) -gt 0 ] || { cat "$dir/answer" "$dir/log" >&2; die 'PgBouncer does not answer'; }
+		sleep 0.05
+	done
+}
+
+# PgBouncer does not heed SIGQUIT, by which the harness ends things, and would be
+# waited for in vain: the end of the run, called with its status in $?.
+finish_bench()
+{
+	local status=$? pid
+
+	set +e
+	if read -r pid 2>/dev/null <"$T/pgbouncer/pid" && [ "/proc/$pid/exe" -ef "$T/pgbouncer/pgbouncer" ]; then
+		kill -TERM "$pid"
+	fi
+	(exit "$status")
+	finish
+}
+
+# Starts everything and sets $remote and $pooler, the connection strings.
+start_all()
+{
+	local preload=dblink,postgres_fdw,plproxy remote_host=$T/s listen='' port vars
+
+	[ "$transport" = unix ] || remote_host=127.0.0.1 listen=127.0.0.1
+	server_port local_port
+	server_port remote_port
+	server_port pooler_port
+	remote="host=$remote_host port=$remote_port dbname=postgres user=bench_user password=bench"
+	pooler="host=$remote_host port=$pooler_port dbname=bench user=bench_user password=bench"
+
+	# All peers' libraries are loaded at the start, as enhanced_pool's must be.
+	! wanted enhanced_pool || preload=$preload,enhanced_pool
+	new_server remote "$remote_port"
+	new_server local "$local_port" "shared_preload_libraries = '$preload'"
+
+	note 'filling the tables'
+	for port in "$remote_port" "$local_port"; do
+		sql "$port" -v item_rows="$item_rows" -v bulk_rows="$bulk_rows" -f "$bench/sql/data.sql"
+	done
+	sql "$remote_port" -f "$bench/sql/remote.sql"
+	# The remote asks bench_user for its password, as a server elsewhere would.
+	sed -i -e '1i local all bench_user scram-sha-256' -e '1i host all bench_user 127.0.0.1/32 scram-sha-256' \
+		"$T/remote/pg_hba.conf"
+	sql "$remote_port" -c 'SELECT pg_reload_conf()'
+
+	vars=(-v host="$remote_host" -v port="$remote_port" -v remote="$remote" -v pool_size="$pool_size")
+	sql "$local_port" "${vars[@]}" -f "$bench/sql/local.sql"
+	! wanted enhanced_pool || sql "$local_port" "${vars[@]}" -f "$bench/sql/enhanced_pool.sql"
+	start_pgbouncer
+}

@@ -1,0 +1,37 @@
+/*-------------------------------------------------------------------------
+ *
+ * deadlock.h
+ *		Finding backends that wait for connections which only others that wait
+ *		as well could give back.  Pure.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EP_DEADLOCK_H
+#define EP_DEADLOCK_H
+
+#include "postgres.h"
+
+typedef struct EpDeadPool
+{
+	bool		live;			/* in: can grow, or has a connection that is not a backend's; out: fixed point */
+} EpDeadPool;
+
+typedef struct EpDeadWaiter
+{
+	int			pool;			/* index into pools */
+	int			proc;
+	uint64		since_us;
+	bool		live;			/* out */
+} EpDeadWaiter;
+
+/* A connection of a pool held by a backend. */
+typedef struct EpDeadHold
+{
+	int			pool;
+	int			proc;
+} EpDeadHold;
+
+extern int	ep_deadlock_victim(EpDeadPool *pools, int npools, EpDeadWaiter *waiters, int nwaiters,
+							   const EpDeadHold *holds, int nholds);
+
+#endif							/* EP_DEADLOCK_H */

@@ -1,0 +1,625 @@
+/*-------------------------------------------------------------------------
+ *
+ * acquire.c
+ *		Getting a lease: an idle connection at once, or waiting in the pool's
+ *		queue.
+ *
+ * The way of a wait: under one hold of the pool's lock this process sees that
+ * no idle connection is for it and joins the queue (queue.c says why no
+ * wake-up is lost).  From then on a connection may be assigned to it at any
+ * time, LEASED in its name.  Every way out of the queue (success, refusal,
+ * error, cancel, exit) goes through the lock once more and uses the connection
+ * or gives it on; waiting_in tells the abort and exit callbacks that this is
+ * to be done (ep_acquire_abandon).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <sys/socket.h>
+
+#include "miscadmin.h"
+#include "storage/latch.h"
+
+#include "client/lease.h"
+#include "compat.h"
+
+/* How often a waiter looks for what no event announces. */
+#define POLL_MS				1000
+
+/* A worker that ended is waited for that long: it is started again. */
+#define WORKER_AWAY_US		(5 * 1000000)
+
+/* Fetching a descriptor is no wait for a connection: it gets this much time in any case. */
+#define FETCH_GRACE_US		2000000
+
+/* Longer than that is no limit. */
+#define MAX_TIMEOUT_S		1e9
+
+typedef enum Verdict
+{
+	GOT,						/* a connection: the lease is registered */
+	QUEUED,						/* in the queue, nothing yet */
+	AGAIN,						/* the pool was closed or altered meanwhile: begin anew */
+	STALE,						/* in the queue; the pool must be registered anew */
+	/* refusals */
+	NONE_FREE,					/* time is up */
+	TOO_MANY_WAIT,
+	CANNOT_CONNECT,
+	POOL_CLOSED,
+	POOL_DEADLOCK,
+	WORKER_AWAY
+} Verdict;
+
+/* One call of ep_lease_acquire. */
+typedef struct Attempt
+{
+	EpPoolRef  *ref;
+	double		timeout_s;		/* < 0: no limit */
+	uint64		begin_us;		/* 0: nothing was waited for yet */
+	uint64		deadline_us;
+	uint64		failed_walks;	/* of the pool when the wait began */
+	bool		counting_walks;
+} Attempt;
+
+/* What an error says of the pool; copied under its lock. */
+typedef struct Picture
+{
+	int			size;
+	int			active;
+	int			waiting;
+	int			max_waiting;
+	double		longest_lease;	/* seconds */
+	bool		any_live;
+	int			sqlstate;
+	char		error[EP_ERROR_SIZE];
+	char		hint[EP_ERROR_SIZE / 2];
+} Picture;
+
+/* Place of the pool in whose queue this process stands or stood, or -1. */
+static int	waiting_in = -1;
+
+/* The acquire_timeout that holds for this session, as ep_lease_acquire takes it. */
+double
+ep_ref_acquire_timeout(const EpPoolRef *ref)
+{
+	return ref->acquire_timeout > 0 ? ref->acquire_timeout : -1;
+}
+
+static void
+start_clock(Attempt *a)
+{
+	if (a->begin_us != 0)
+		return;
+	a->begin_us = ep_now_us();
+	a->deadline_us = a->timeout_s < 0 ? PG_UINT64_MAX : a->begin_us + (uint64) (a->timeout_s * 1e6);
+}
+
+/* ---------------------------------------------------------------- refusals */
+
+/* Has the pool's worker been away for so long that it will hardly come back by itself? */
+static bool
+worker_is_away(const EpPool *pool)
+{
+	EpWorkerShared *w = &ep_control->workers[pool->worker];
+	uint64		since;
+
+	if (pg_atomic_read_u64(&w->epoch) != 0)
+		return false;
+	since = pg_atomic_read_u64(&w->ended_us);
+	if (since == 0)
+		since = ep_control->started_us;
+	return ep_now_us() > since + WORKER_AWAY_US;
+}
+
+/* Is there a connection that is, or will be, of use?  Caller holds the pool's lock. */
+static inline bool
+any_live(const EpPool *pool)
+{
+	return pool->n_idle + pool->n_leased + pool->n_tended > 0;
+}
+
+/* Caller holds the pool's lock. */
+static void
+take_picture(const EpPool *pool, Picture *p)
+{
+	uint64		now = ep_now_us();
+
+	p->size = pool->size;
+	p->active = pool->n_leased;
+	p->waiting = pool->n_waiting;
+	p->max_waiting = EP_INT(&pool->def.set, EP_S_MAX_WAITING);
+	p->any_live = any_live(pool);
+	p->sqlstate = pool->failing ? pool->last_sqlstate : 0;
+	strlcpy(p->error, pool->failing ? pool->last_error : "", sizeof(p->error));
+	strlcpy(p->hint, pool->failing ? pool->last_hint : "", sizeof(p->hint));
+	p->longest_lease = 0;
+	for (int i = 0; i < ep_control->max_connections && pool->n_leased > 0; i++)
+	{
+		const EpConn *conn = &ep_conns[i];
+
+		if (conn->pool == (int) (pool - ep_pools) && conn->state == EP_LEASED && now > conn->leased_us)
+			p->longest_lease = Max(p->longest_lease, (now - conn->leased_us) / 1e6);
+	}
+}
+
+static void
+raise_none_free(const Attempt *a, Verdict verdict, const Picture *p)
+{
+	const char *name = a->ref->name;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
+			 verdict == TOO_MANY_WAIT ?
+			 errmsg("too many sessions wait for a connection of pool \"%s\"", name) :
+			 a->timeout_s > 0 ?
+			 errmsg("no connection of pool \"%s\" within %g s", name, a->timeout_s) :
+			 errmsg("no connection of pool \"%s\" is free", name),
+			 errdetail("Size %d, active %d, waiting %d, longest lease %.3f s.",
+					   p->size, p->active, p->waiting, p->longest_lease),
+			 verdict == TOO_MANY_WAIT ?
+			 errhint("At most %d may wait (max_waiting).", p->max_waiting) :
+			 errhint("Raise max_size or acquire_timeout, or hold leases for a shorter time.")));
+}
+
+static void
+raise_cannot_connect(const Attempt *a, const Picture *p)
+{
+	ereport(ERROR,
+			(errcode(p->sqlstate != 0 ? p->sqlstate : ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+			 errmsg("could not connect to pool \"%s\"", a->ref->name),
+			 p->error[0] != '\0' ? errdetail_internal("%s", p->error) :
+			 errdetail("No connection was established in time."),
+			 p->hint[0] != '\0' ? errhint("%s", p->hint) : 0));
+}
+
+/* Raise what a refusal means.  No lock held, not in a queue. */
+static void
+refuse(const Attempt *a, Verdict verdict, const Picture *p)
+{
+	const char *name = a->ref->name;
+
+	switch (verdict)
+	{
+		case POOL_CLOSED:
+			ereport(ERROR,
+					(errcode(ERRCODE_CANNOT_CONNECT_NOW),
+					 errmsg("pool \"%s\" was closed while this session waited for a connection", name)));
+			break;
+		case POOL_DEADLOCK:
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
+					 errmsg("deadlock detected while waiting for a connection of pool \"%s\"", name),
+					 errdetail("Every connection that could be waited for is held by a session that waits for a connection itself."),
+					 errhint("Acquire all connections in one place and in one order, or raise max_size.")));
+			break;
+		case WORKER_AWAY:
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the enhanced_pool worker is not running"),
+					 errhint("See the server log for why it ended; max_worker_processes must leave room for it.")));
+			break;
+		case CANNOT_CONNECT:
+			raise_cannot_connect(a, p);
+			break;
+		case NONE_FREE:
+			if (!p->any_live)
+				raise_cannot_connect(a, p);
+			/* FALLTHROUGH */
+		default:
+			raise_none_free(a, verdict, p);
+	}
+}
+
+/* ------------------------------------------------------------- the queue */
+
+/* Caller holds the pool's lock. */
+static void
+count_wait(EpPool *pool, uint64 since_us)
+{
+	uint64		waited = ep_now_us() - since_us;
+
+	pool->stats.total_wait_us += waited;
+	pool->stats.max_wait_us = Max(pool->stats.max_wait_us, waited);
+}
+
+/* The connection is this lease's.  Caller holds the pool's lock. */
+static void
+adopt(EpPool *pool, EpLease *lease, EpConn *conn)
+{
+	ep_lease_register(lease, conn);
+	pool->stats.acquire_count++;
+	pool->last_acquire_us = conn->leased_us;
+}
+
+/* Caller holds the pool's lock; no idle connection is for this process. */
+static void
+join(Attempt *a, EpPool *pool)
+{
+	int			proc = ep_my_procno_compat();
+	EpBackend  *me = &ep_backends[proc];
+
+	if (!a->counting_walks)
+	{
+		a->counting_walks = true;
+		a->failed_walks = pool->failed_walks;
+	}
+	me->role = a->ref->role;
+	me->wait_start = GetCurrentTimestamp();
+	me->wait_start_us = ep_now_us();
+	me->deadlock = false;
+	waiting_in = (int) (pool - ep_pools);
+	ep_queue_join(pool, proc);
+	pool->stats.wait_count++;
+	pool->last_acquire_us = me->wait_start_us;
+}
+
+/*
+ * Leave the queue, with the pool's lock held.  Returns the connection that was
+ * assigned meanwhile, LEASED in this process's name, or NULL.
+ */
+static EpConn *
+leave(EpPool *pool)
+{
+	int			proc = ep_my_procno_compat();
+	EpBackend  *me = &ep_backends[proc];
+	int			slot = me->assigned;
+
+	ep_queue_leave(pool, proc);
+	me->assigned = EP_NO_SLOT;
+	me->deadlock = false;
+	waiting_in = -1;
+	count_wait(pool, me->wait_start_us);
+	return slot == EP_NO_SLOT ? NULL : &ep_conns[slot];
+}
+
+/*
+ * Give on a connection that was assigned but is not wanted.  Nothing was done
+ * with it, and this process has no descriptor of it in use.  Caller holds the
+ * pool's lock.
+ */
+static EpGiven
+pass_on(EpPool *pool, EpConn *conn)
+{
+	EpGiven		given = {-1, true};
+	uint64		word = pg_atomic_exchange_u64(&conn->lease_word, 0);
+
+	if (!ep_worker_has(pool->worker, conn->epoch))
+		ep_conn_to_free(conn);
+	else if (EP_LW_BITS(word) == EP_LW_REVOKED)
+		ep_conn_to_broken(conn);
+	else
+		given = ep_conn_give(pool, conn);
+	return given;
+}
+
+static void
+wake(const EpPool *pool, EpGiven given)
+{
+	if (given.wake_proc >= 0)
+		ep_wake_proc(given.wake_proc);
+	if (given.wake_worker)
+		ep_wake_worker(pool->worker);
+}
+
+/*
+ * Leave whatever queue this process stands in, and give on what was assigned
+ * to it.  For abort and exit paths: raises nothing, waits for nobody but a
+ * short lock; harmless if it stands in none.
+ */
+void
+ep_acquire_abandon(void)
+{
+	EpPool	   *pool;
+	EpConn	   *conn;
+	EpGiven		given = {-1, false};
+
+	if (waiting_in < 0)
+		return;
+	pool = &ep_pools[waiting_in];
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	conn = leave(pool);
+	if (conn)
+		given = pass_on(pool, conn);
+	LWLockRelease(&pool->lock);
+	wake(pool, given);
+}
+
+/* ------------------------------------------------------------ one look */
+
+/* Does the reference still name the pool in that place?  Caller holds its lock. */
+static inline bool
+is_same_pool(const EpPool *pool, const EpPoolRef *ref)
+{
+	return pool->in_use && pool->generation == ref->generation;
+}
+
+/* Will waiting for a connect end in nothing?  Caller holds the pool's lock. */
+static bool
+connecting_is_hopeless(const Attempt *a, const EpPool *pool)
+{
+	uint64		failed = pool->failed_walks - a->failed_walks;
+
+	if (any_live(pool))
+		return false;
+	/* the same would come out at the next walk, which is not due yet */
+	if (pool->fatal_error && (failed > 0 || pool->next_try_at > ep_now_us()))
+		return true;
+	return failed >= (uint64) a->ref->retry_attempts;
+}
+
+/* May this process begin to wait, or go on waiting?  Caller holds the pool's lock. */
+static Verdict
+judge(const Attempt *a, const EpPool *pool)
+{
+	if (worker_is_away(pool))
+		return WORKER_AWAY;
+	if (a->counting_walks && connecting_is_hopeless(a, pool))
+		return CANNOT_CONNECT;
+	if (a->timeout_s >= 0 && ep_now_us() >= a->deadline_us)
+		return NONE_FREE;
+	return QUEUED;
+}
+
+/*
+ * The first look: take an idle connection or join the queue.  Wakes the worker
+ * when there is something for it to do.
+ */
+static Verdict
+take_or_join(Attempt *a, EpLease *lease, Picture *picture)
+{
+	EpPoolRef  *ref = a->ref;
+	EpPool	   *pool = &ep_pools[ref->pool];
+	EpConn	   *conn;
+	bool		other_role = false;
+	Verdict		verdict = GOT;
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	if (!is_same_pool(pool, ref) || pool->closing || pool->stale)
+	{
+		LWLockRelease(&pool->lock);
+		ep_pool_ref_refresh(ref);
+		return AGAIN;
+	}
+	conn = ep_idle_take(pool, ep_my_procno_compat(), ref->role, ref->last_slot,
+						ep_descriptor_is_warm, &other_role);
+	if (conn)
+		adopt(pool, lease, conn);
+	else
+	{
+		int			max_waiting = EP_INT(&pool->def.set, EP_S_MAX_WAITING);
+
+		start_clock(a);
+		verdict = judge(a, pool);
+		if (verdict == QUEUED && max_waiting > 0 && pool->n_waiting >= max_waiting)
+			verdict = TOO_MANY_WAIT;
+		if (verdict == QUEUED)
+			join(a, pool);
+		else
+		{
+			take_picture(pool, picture);
+			pool->stats.acquire_timeouts += verdict == NONE_FREE;
+		}
+	}
+	LWLockRelease(&pool->lock);
+	if (other_role || verdict == QUEUED)
+		ep_wake_worker(pool->worker);
+	return verdict;
+}
+
+/*
+ * A look while waiting.  With may_take, which is set now and then, the first
+ * in the queue also looks at the idle list: a connection of another role's
+ * that was to be reset for it may have broken, while others of that role are
+ * idle.
+ */
+static Verdict
+look(Attempt *a, EpLease *lease, bool may_take, Picture *picture)
+{
+	EpPool	   *pool = &ep_pools[waiting_in];
+	int			proc = ep_my_procno_compat();
+	EpConn	   *conn = NULL;
+	bool		other_role = false;
+	Verdict		verdict;
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	if (may_take && ep_backends[proc].assigned == EP_NO_SLOT && pool->wait_head == proc &&
+		!pool->closing && !pool->stale)
+		conn = ep_idle_take(pool, proc, a->ref->role, a->ref->last_slot, ep_descriptor_is_warm, &other_role);
+
+	if (conn || ep_backends[proc].assigned != EP_NO_SLOT)
+		verdict = GOT;
+	else if (ep_backends[proc].deadlock)
+		verdict = POOL_DEADLOCK;
+	else if (pool->closing)
+		verdict = POOL_CLOSED;
+	else
+		verdict = judge(a, pool);
+	if (verdict == QUEUED && pool->stale)
+		verdict = STALE;
+	if (verdict != QUEUED && verdict != STALE)
+	{
+		EpConn	   *assigned = leave(pool);
+
+		if (verdict == GOT)
+			adopt(pool, lease, conn ? conn : assigned);
+		else
+			take_picture(pool, picture);
+		pool->stats.acquire_timeouts += verdict == NONE_FREE;
+	}
+	LWLockRelease(&pool->lock);
+	if (other_role)
+		ep_wake_worker(pool->worker);
+	return verdict;
+}
+
+/*
+ * The pool's definition was changed: register it anew, without leaving the
+ * queue.  If that makes it another pool, begin anew.
+ */
+static Verdict
+renew(Attempt *a)
+{
+	int			place = waiting_in;
+	uint32		generation = a->ref->generation;
+
+	ep_pool_ref_refresh(a->ref);
+	if (a->ref->pool == place && a->ref->generation == generation)
+		return QUEUED;
+	ep_acquire_abandon();
+	return AGAIN;
+}
+
+/* Wait in the queue until there is something else to say than QUEUED. */
+static Verdict
+wait_in_queue(Attempt *a, EpLease *lease, Picture *picture)
+{
+	static uint32 wait_event = 0;
+	Verdict		verdict = QUEUED;
+	uint64		next_take = ep_now_us() + POLL_MS * 1000;
+
+	if (wait_event == 0)
+		wait_event = ep_wait_event_compat("EnhancedPoolAcquire");
+	while (verdict == QUEUED)
+	{
+		uint64		now = ep_now_us();
+		long		ms = POLL_MS;
+		bool		may_take = now >= next_take;
+
+		if (may_take)
+			next_take = now + POLL_MS * 1000;
+		verdict = look(a, lease, may_take, picture);
+		if (verdict == STALE)
+			verdict = renew(a);
+		if (verdict != QUEUED)
+			break;
+		if (a->deadline_us < now + POLL_MS * 1000)
+			ms = a->deadline_us > now ? (long) ((a->deadline_us - now) / 1000 + 1) : 0;
+		if (WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms, wait_event) & WL_LATCH_SET)
+			ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return verdict;
+}
+
+/* ----------------------------------------------------- making it usable */
+
+/*
+ * A connection that was authenticated by something else than the mapping's
+ * password lends its user the server's own identity.
+ */
+static void
+check_password_rule(const EpPoolRef *ref, EpLease *lease)
+{
+	if (!ref->password_required || ep_conns[lease->slot].password_used || superuser_arg(ref->role))
+		return;
+	ep_lease_give_back(lease);
+	ereport(ERROR,
+			(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
+			 errmsg("password is required"),
+			 errdetail("Non-superusers cannot use a connection of pool \"%s\" for which the remote server did not ask for a password.",
+					   ref->name),
+			 errhint("Remote server's authentication method must be changed or password_required=false set in the user mapping.")));
+}
+
+/*
+ * Did the remote say goodbye while the connection was idle?  Looks at what has
+ * come without taking it: end of file or an error message mean that it did.
+ */
+static bool
+is_alive(const EpDescriptor *desc)
+{
+	char		type;
+	ssize_t		n = recv(desc->fd, &type, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+	return n == 1 && type != 'E';
+}
+
+/*
+ * Get the descriptor of a connection just leased.  Returns false if it is of
+ * no use and has been given back: try another one.
+ */
+static bool
+make_ready(Attempt *a, EpLease *lease)
+{
+	EpPool	   *pool = &ep_pools[lease->pool];
+	int			slot = lease->slot;
+	EpDescriptor *desc;
+
+	check_password_rule(a->ref, lease);
+	desc = ep_descriptor_lookup(slot, lease->conn_id);
+	if (desc == NULL)
+	{
+		uint64		deadline;
+
+		start_clock(a);
+		deadline = Max(a->deadline_us, ep_now_us() + FETCH_GRACE_US);
+		desc = ep_descriptor_fetch(pool, slot, lease->conn_id, deadline);
+		if (desc == NULL && ep_now_us() >= deadline &&
+			ep_worker_has(pool->worker, ep_conns[slot].epoch))
+		{
+			ep_lease_give_back(lease);
+			ereport(ERROR,
+					(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
+					 errmsg("no connection of pool \"%s\" within the time allowed", a->ref->name),
+					 errdetail("The enhanced_pool worker did not answer in time.")));
+		}
+	}
+	if (desc)
+	{
+		desc->pinned = true;
+		lease->desc = desc;
+		ep_wire_reset(&desc->wire, desc->fd);
+	}
+	if (desc == NULL || !is_alive(desc))
+	{
+		lease->broken = true;
+		ep_lease_give_back(lease);
+		return false;
+	}
+	if (a->ref->pool == lease->pool)
+		a->ref->last_slot = slot;
+	return true;
+}
+
+/* ----------------------------------------------------------------- acquire */
+
+/*
+ * Lease a connection of a pool, of ep_pool_ref's role.  timeout_s is how long
+ * to wait for one, in seconds: 0 does not wait, less than 0 waits without
+ * limit.  name may be NULL.  Called in a transaction with no lock held.  The
+ * result belongs to the current subtransaction (ep_lease_install).
+ *
+ * Raises 53300 when none is to be had in time, 08001 (or what the last attempt
+ * said) when none can be connected, 57P03 when the pool is closed meanwhile,
+ * 40P01 for a deadlock over pools, 55000 when the worker is away or the
+ * library not preloaded, 2F003 by the password rule, what ep_pool_ref_refresh
+ * raises, and what interrupts raise.
+ */
+EpLease *
+ep_lease_acquire(EpPoolRef *ref, EpLeaseKind kind, double timeout_s, bool hold, const char *name)
+{
+	Attempt		a = {.ref = ref, .timeout_s = timeout_s > MAX_TIMEOUT_S ? -1 : timeout_s};
+
+	for (;;)
+	{
+		EpLease    *lease = ep_lease_prepare(ref, kind, hold, name);
+		Picture		picture;
+		Verdict		verdict;
+
+		ep_descriptor_sweep(&ep_pools[ref->pool]);
+		verdict = take_or_join(&a, lease, &picture);
+		if (verdict == QUEUED)
+			verdict = wait_in_queue(&a, lease, &picture);
+		if (verdict == GOT)
+		{
+			if (make_ready(&a, lease))
+				return lease;
+		}
+		else if (verdict != AGAIN)
+			refuse(&a, verdict, &picture);
+		CHECK_FOR_INTERRUPTS();
+	}
+}

@@ -1,0 +1,251 @@
+/*-------------------------------------------------------------------------
+ *
+ * descriptor.c
+ *		This backend's cache of connection descriptors.
+ *
+ * A descriptor is a copy of the worker's socket, valid for one conn_id.  It is
+ * kept when the lease is given back, so that a lease on a connection that was
+ * used before needs nothing from the worker.  What fetches them (fetch.c)
+ * brings others of the pool along.
+ *
+ * Descriptors count against the limit that the server keeps for those that it
+ * does not manage itself (AcquireExternalFD).  When that is reached, the least
+ * recently used one that no lease has pinned is given up.
+ *
+ * A copy does not keep a connection alive that the worker ends, because the
+ * worker shuts it down; but it keeps kernel memory.  ep_descriptor_sweep
+ * closes copies of ended connections, at the next acquire of any that sees
+ * that one of the pool has ended (closed_epoch).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <unistd.h>
+
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+
+#include "client/descriptor.h"
+#include "client/statement.h"
+#include "client/fetch.h"
+#include "compat.h"
+
+static EpDescriptor **cache = NULL; /* by slot */
+static dlist_head lru = DLIST_STATIC_INIT(lru); /* most recently used first */
+static int	ncached = 0;
+static uint32 *swept = NULL;	/* by place in ep_pools: closed_epoch at the last sweep */
+
+/* ------------------------------------------------------------------- cache */
+
+static void
+need_cache(void)
+{
+	if (swept != NULL)
+		return;
+	if (cache == NULL)
+		cache = MemoryContextAllocZero(TopMemoryContext, sizeof(EpDescriptor *) * ep_control->max_connections);
+	swept = MemoryContextAllocZero(TopMemoryContext, sizeof(uint32) * ep_control->max_pools);
+}
+
+/* Is there a valid descriptor for that connection?  Cheap; callable under a lock. */
+bool
+ep_descriptor_is_warm(int slot, uint64 conn_id)
+{
+	return cache != NULL && cache[slot] != NULL && cache[slot]->conn_id == conn_id;
+}
+
+/* The set goes first: the kernel remembers a closed descriptor while others hold copies of it. */
+static void
+free_wait_set(EpDescriptor *desc)
+{
+	if (desc->wes)
+		FreeWaitEventSet(desc->wes);
+	desc->wes = NULL;
+}
+
+/*
+ * Close a descriptor and forget what was buffered for it.  It must not be
+ * pinned.  Raises nothing.
+ */
+void
+ep_descriptor_forget(EpDescriptor *desc)
+{
+	Assert(!desc->pinned);
+	dlist_delete(&desc->lru);
+	cache[desc->slot] = NULL;
+	ncached--;
+	free_wait_set(desc);
+	ep_stmt_forget_all(desc);
+	ep_wire_free(&desc->wire);
+	close(desc->fd);
+	ReleaseExternalFD();
+	pfree(desc);
+}
+
+/* The cached descriptor of a connection, now the most recently used one, or NULL. */
+EpDescriptor *
+ep_descriptor_lookup(int slot, uint64 conn_id)
+{
+	EpDescriptor *desc;
+
+	if (!ep_descriptor_is_warm(slot, conn_id))
+		return NULL;
+	desc = cache[slot];
+	dlist_move_head(&lru, &desc->lru);
+	return desc;
+}
+
+/*
+ * Put a descriptor into the cache; one AcquireExternalFD() has been done for
+ * it.  Returns NULL, and takes nothing, if there is one for that connection
+ * already.  The caller closes fd then, and if an error is raised.
+ */
+EpDescriptor *
+ep_descriptor_install(int slot, uint64 conn_id, int fd)
+{
+	EpDescriptor *desc;
+
+	need_cache();
+	desc = cache[slot];
+	if (desc != NULL)
+	{
+		if (desc->conn_id == conn_id || desc->pinned)
+			return NULL;
+		ep_descriptor_forget(desc);
+	}
+	desc = MemoryContextAllocZero(TopMemoryContext, sizeof(EpDescriptor));
+	desc->slot = slot;
+	desc->conn_id = conn_id;
+	desc->fd = fd;
+	ep_wire_init(&desc->wire, TopMemoryContext, fd);
+	cache[slot] = desc;
+	dlist_push_tail(&lru, &desc->lru);
+	ncached++;
+	return desc;
+}
+
+/* Close the least recently used descriptor that no lease uses.  False if there is none. */
+bool
+ep_descriptor_give_up_one(void)
+{
+	dlist_node *node = dlist_is_empty(&lru) ? NULL : dlist_tail_node(&lru);
+
+	while (node != NULL)
+	{
+		EpDescriptor *desc = dlist_container(EpDescriptor, lru, node);
+
+		if (!desc->pinned)
+		{
+			ep_descriptor_forget(desc);
+			return true;
+		}
+		node = dlist_has_prev(&lru, node) ? dlist_prev_node(&lru, node) : NULL;
+	}
+	return false;
+}
+
+/*
+ * Reserve one descriptor with the server, giving up cached ones for it.
+ * Returns false when all that this process may have are in use by leases.
+ */
+bool
+ep_descriptor_reserve(void)
+{
+	while (!AcquireExternalFD())
+	{
+		if (!ep_descriptor_give_up_one())
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Close the descriptors of connections that have ended, if any of that pool
+ * has ended since the last sweep.  Takes no lock: conn_id changes before
+ * closed_epoch does.
+ */
+void
+ep_descriptor_sweep(EpPool *pool)
+{
+	int			place = (int) (pool - ep_pools);
+	uint32		epoch = pg_atomic_read_u32(&pool->closed_epoch);
+	dlist_mutable_iter it;
+
+	if (swept == NULL || swept[place] == epoch)
+		return;
+	swept[place] = epoch;
+	pg_read_barrier();
+	dlist_foreach_modify(it, &lru)
+	{
+		EpDescriptor *desc = dlist_container(EpDescriptor, lru, it.cur);
+
+		if (!desc->pinned && ((volatile EpConn *) &ep_conns[desc->slot])->conn_id != desc->conn_id)
+			ep_descriptor_forget(desc);
+	}
+}
+
+/* How many descriptors this process keeps. */
+int
+ep_descriptor_count(void)
+{
+	return ncached;
+}
+
+/* ----------------------------------------------------------------- waiting */
+
+/*
+ * Make the wait event set.  It takes a descriptor, too, which it reserves
+ * itself, raising an error if there is none: make sure that there is.
+ */
+static void
+make_wait_set(EpDescriptor *desc, uint32 events)
+{
+	free_wait_set(desc);
+	if (ep_descriptor_reserve())
+		ReleaseExternalFD();
+	desc->wes = ep_create_wait_event_set_compat(3);
+	desc->wes_socket = -1;
+	(void) AddWaitEventToSet(desc->wes, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	(void) AddWaitEventToSet(desc->wes, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	desc->wes_socket = AddWaitEventToSet(desc->wes, events, desc->fd, NULL, NULL);
+	desc->wes_events = events;
+}
+
+/*
+ * Wait until the socket has one of the events (WL_SOCKET_READABLE,
+ * WL_SOCKET_WRITEABLE), the latch is set, or timeout_ms have passed (-1: no
+ * limit).  Returns what happened, a mask of those and WL_LATCH_SET, 0 after
+ * the time.  Processes interrupts when the latch was set, so it raises what
+ * they raise; the desc must be pinned.  Ends the process when the postmaster
+ * has died.
+ */
+int
+ep_descriptor_wait(EpDescriptor *desc, uint32 events, long timeout_ms)
+{
+	static uint32 wait_event = 0;
+	WaitEvent	happened[2];
+	int			result = 0;
+	int			n;
+
+	if (wait_event == 0)
+		wait_event = ep_wait_event_compat("EnhancedPoolRemote");
+	if (desc->wes == NULL || desc->wes_socket < 0)
+		make_wait_set(desc, events);
+	else if (desc->wes_events != events)
+	{
+		ModifyWaitEvent(desc->wes, desc->wes_socket, events, NULL);
+		desc->wes_events = events;
+	}
+	n = WaitEventSetWait(desc->wes, timeout_ms, happened, lengthof(happened), wait_event);
+	for (int i = 0; i < n; i++)
+		result |= happened[i].events;
+	if (result & WL_LATCH_SET)
+	{
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return result;
+}

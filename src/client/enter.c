@@ -1,0 +1,280 @@
+/*-------------------------------------------------------------------------
+ *
+ * enter.c
+ *		Before and after each exchange on a lease.
+ *
+ * The lease word says whether the backend is in an exchange.  The worker may
+ * revoke a lease that rests, by compare-and-swap; one in an exchange it can
+ * only disturb by shutting the socket down, which the reader sees.  So between
+ * enter and leave nobody else touches the session.
+ *
+ * A statement whose answer nobody waits for any more (cut_exchange in lease.c)
+ * is read to its end here, where one may wait and be interrupted, and not in
+ * the abort callback, where one may not.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/latch.h"
+
+#include "client/exchange.h"
+#include "client/lease.h"
+#include "compat.h"
+
+/* How often a wait for the worker looks whether the worker is still there. */
+#define WORKER_POLL_MS	500
+
+/* ------------------------------------------------------------------ cancel */
+
+/*
+ * Ask the worker to cancel what runs on the connection.  May be called in
+ * abort paths: raises nothing and waits for nobody.  The next ep_lease_enter
+ * waits until no request is on its way any more.
+ */
+void
+ep_lease_request_cancel(EpLease *lease)
+{
+	EpPool	   *pool = &ep_pools[lease->pool];
+	EpConn	   *conn = &ep_conns[lease->slot];
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	if (conn->conn_id == lease->conn_id)
+		conn->cancel_wanted = conn->cancel_busy = true;
+	LWLockRelease(&pool->lock);
+	lease->cancel_sent = true;
+	ep_wake_worker(pool->worker);
+}
+
+/* The statement has ended: a request that is not sent yet is not to be sent. */
+static bool
+withdraw_cancel(EpLease *lease)
+{
+	EpPool	   *pool = &ep_pools[lease->pool];
+	EpConn	   *conn = &ep_conns[lease->slot];
+	bool		withdrawn;
+	bool		busy;
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	withdrawn = conn->cancel_wanted;
+	conn->cancel_wanted = false;
+	busy = conn->cancel_busy;
+	LWLockRelease(&pool->lock);
+	if (withdrawn)
+		ep_wake_worker(pool->worker);
+	return busy;
+}
+
+/* Wait until no cancel request is on its way that could hit the next statement. */
+static void
+await_cancel(EpLease *lease)
+{
+	static uint32 wait_event = 0;
+	EpPool	   *pool = &ep_pools[lease->pool];
+
+	if (wait_event == 0)
+		wait_event = ep_wait_event_compat("EnhancedPoolCancel");
+	while (withdraw_cancel(lease))
+	{
+		/* whether a dead worker's request arrives, nobody can tell */
+		if (!ep_worker_has(pool->worker, ep_conns[lease->slot].epoch))
+			ep_raise_lost(lease, "The enhanced_pool worker ended while a cancel request was on its way.");
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 WORKER_POLL_MS, wait_event);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	lease->cancel_sent = false;
+}
+
+/* ------------------------------------------------------------------- drain */
+
+/* One message of an answer that nobody wants. */
+static void
+drop_message(EpLease *lease, const EpMessage *msg)
+{
+	switch (msg->type)
+	{
+		case 'Z':
+			if (!ep_parse_ready(msg, &ep_conns[lease->slot].tx_status))
+				ep_raise_malformed(lease, "malformed ReadyForQuery");
+			lease->syncs--;
+			break;
+		case 'G':
+		case 'W':
+			/* which Syncs the remote still answers depends on when the cancel request hits */
+			ep_raise_lost(lease, "A COPY was interrupted.");
+			break;
+		default:
+			break;
+	}
+}
+
+/* Drop what was received.  Returns false when more is needed. */
+static bool
+drop_received(EpLease *lease)
+{
+	EpWire	   *wire = &lease->desc->wire;
+	EpMessage	msg;
+
+	while (lease->syncs > 0)
+	{
+		if (ep_wire_drop_rest(wire) == EP_IO_AGAIN)
+			return false;
+		if (ep_wire_drop_data(wire))
+			continue;
+		switch (ep_wire_next(wire, &msg))
+		{
+			case EP_IO_OK:
+				drop_message(lease, &msg);
+				break;
+			case EP_IO_AGAIN:
+				return false;
+			default:
+				ep_raise_malformed(lease, wire->complaint);
+		}
+	}
+	return true;
+}
+
+/* Receive more, waiting for it if need be. */
+static void
+receive(EpLease *lease)
+{
+	EpWire	   *wire = &lease->desc->wire;
+	uint32		events = WL_SOCKET_READABLE;
+
+	if (ep_wire_unsent(wire))
+	{
+		EpIo		io = ep_wire_flush(wire);
+
+		if (io == EP_IO_ERROR)
+			ep_raise_lost(lease, "The connection was closed.");
+		if (io == EP_IO_AGAIN)
+			events |= WL_SOCKET_WRITEABLE;
+	}
+	switch (ep_wire_fill(wire))
+	{
+		case EP_IO_OK:
+			break;
+		case EP_IO_AGAIN:
+			(void) ep_descriptor_wait(lease->desc, events, -1);
+			break;
+		case EP_IO_EOF:
+			ep_raise_lost(lease, "The remote server closed the connection.");
+			break;
+		default:
+			errno = wire->saved_errno;
+			ep_raise_lost(lease, psprintf("Could not receive: %m."));
+	}
+}
+
+/*
+ * Read the answer of a statement that was given up to its end, so that the
+ * remote is at rest.  Interruptible: the next attempt goes on from there.
+ */
+static void
+drain(EpLease *lease)
+{
+	EpWire	   *wire = &lease->desc->wire;
+
+	if (lease->need_sync)
+	{
+		ep_wire_put_simple(wire, 'S');
+		lease->syncs++;
+		lease->need_sync = false;
+	}
+	while (!drop_received(lease))
+	{
+		CHECK_FOR_INTERRUPTS();
+		receive(lease);
+	}
+	ep_wire_shrink(wire);
+	lease->need_drain = false;
+}
+
+/* ---------------------------------------------------------- enter and leave */
+
+/* From RESTING to IN_EXCHANGE; fails if the worker revoked the lease. */
+static bool
+take_turn(EpLease *lease)
+{
+	uint64		word = EP_LW(lease->conn_id, ep_my_procno_compat(), EP_LW_RESTING);
+
+	return pg_atomic_compare_exchange_u64(&ep_conns[lease->slot].lease_word, &word,
+										  EP_LW(lease->conn_id, ep_my_procno_compat(), EP_LW_IN_EXCHANGE));
+}
+
+/*
+ * Begin to use the connection of a lease: from here to ep_lease_leave it is
+ * this process's alone, and the remote stands at ReadyForQuery.  Waits, when
+ * the last statement was given up, until its answer has ended.  No lock held.
+ * Raises 55006 if an outer call uses the lease, 08006 if the connection is
+ * lost, and what interrupts raise.
+ */
+void
+ep_lease_enter(EpLease *lease)
+{
+	if (lease->in_use)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("lease %lld is in use", (long long) lease->number),
+				 errdetail("A function that was called while its rows are read cannot use it.")));
+	if (lease->broken)
+		ep_raise_lost(lease, "The connection was lost before.");
+	/* after an exchange that was given up the word has stayed at IN_EXCHANGE */
+	if (!lease->in_exchange)
+	{
+		if (!take_turn(lease))
+			ep_raise_lost(lease, "The remote server closed the connection.");
+		lease->in_exchange = true;
+	}
+	lease->in_use = true;
+	lease->use_subid = GetCurrentSubTransactionId();
+	lease->used = true;
+	if (lease->need_drain)
+		drain(lease);
+	if (lease->cancel_sent)
+		await_cancel(lease);
+}
+
+/* Add an explicit lease's numbers to the pool's while it is held. */
+static void
+flush_now(EpLease *lease)
+{
+	EpPool	   *pool = &ep_pools[lease->pool];
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	ep_lease_flush_stats(pool, &ep_conns[lease->slot], lease);
+	LWLockRelease(&pool->lock);
+}
+
+/*
+ * The exchange is over, the remote at rest; the lease may be used again.
+ * Raises nothing.
+ */
+void
+ep_lease_leave(EpLease *lease)
+{
+	uint64		word = EP_LW(lease->conn_id, ep_my_procno_compat(), EP_LW_IN_EXCHANGE);
+
+	Assert(lease->broken || (lease->syncs == 0 && !lease->need_sync));
+	lease->in_use = false;
+	lease->in_exchange = false;
+	lease->use_subid = InvalidSubTransactionId;
+	if (!pg_atomic_compare_exchange_u64(&ep_conns[lease->slot].lease_word, &word,
+										EP_LW(lease->conn_id, ep_my_procno_compat(), EP_LW_RESTING)))
+		lease->broken = true;
+	if (lease->cancel_sent)
+		(void) withdraw_cancel(lease);
+	if (lease->kind != EP_KIND_STATEMENT)
+		flush_now(lease);
+}
+
+/* The connection must not be used again: it is ended when the lease is given back. */
+void
+ep_lease_mark_broken(EpLease *lease)
+{
+	lease->broken = true;
+}

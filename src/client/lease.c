@@ -1,0 +1,668 @@
+/*-------------------------------------------------------------------------
+ *
+ * lease.c
+ *		The leases of this backend, and giving them back whatever happens.
+ *
+ * A lease is a private EpLease in the list below, and a connection that is
+ * LEASED in shared memory in this process's name.  Both come into being under
+ * one hold of the pool's lock (ep_lease_register), so that from then on every
+ * way out (release, error, cancel, exit) finds the lease in the list and gives
+ * the connection back.  Nobody catches errors for that: the callbacks of the
+ * (sub)transaction's end do it.
+ *
+ * Which process may touch what: while a connection is LEASED, its state,
+ * owner, pool and conn_id do not change but by its holder.  The worker may set
+ * dead, recycle and cancel_busy under the pool's lock, and may change the lease
+ * word from RESTING to REVOKED.  Everything in EpLease is this process's own.
+ *
+ * What runs at abort and exit (ep_lease_give_back, cut_exchange and what they
+ * call) takes one LWLock at a time, sends at most once without blocking,
+ * allocates nothing, raises nothing and waits for nobody.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <sys/socket.h>
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "utils/memutils.h"
+
+#include "client/lease.h"
+#include "compat.h"
+
+static dlist_head leases = DLIST_STATIC_INIT(leases);
+static EpLease *spare = NULL;	/* saves an allocation for each statement */
+static bool first_use_done = false;
+
+/* ------------------------------------------------------------------ worker */
+
+/* Is the worker that opened a connection in that epoch still running? */
+bool
+ep_worker_has(int worker, uint64 epoch)
+{
+	return pg_atomic_read_u64(&ep_control->workers[worker].epoch) == epoch;
+}
+
+/* Is the connection still this lease's?  Caller holds the pool's lock. */
+static bool
+holds(const EpLease *lease, const EpConn *conn)
+{
+	return conn->state == EP_LEASED && conn->conn_id == lease->conn_id &&
+		conn->owner == ep_my_procno_compat();
+}
+
+/* ------------------------------------------------------------ the first use */
+
+static void
+lease_exit(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
+{
+	dlist_mutable_iter it;
+
+	ep_acquire_abandon();
+	dlist_foreach_modify(it, &leases)
+		ep_lease_give_back(dlist_container(EpLease, node, it.cur));
+	ep_backends[ep_my_procno_compat()].pid = 0;
+}
+
+/*
+ * Make this process known as one that may hold leases.  Its entry is free:
+ * who had this proc number before has left it in order (lease_exit).
+ */
+static void
+first_use(void)
+{
+	EpBackend  *me;
+
+	ep_require_preload();
+	before_shmem_exit(lease_exit, (Datum) 0);
+	me = &ep_backends[ep_my_procno_compat()];
+	me->pid = MyProcPid;
+	me->deadlock = false;
+	first_use_done = true;
+}
+
+/* --------------------------------------------------------- coming into being */
+
+/*
+ * An EpLease to be registered, filled but for the connection.  It stays the
+ * spare one until ep_lease_register: if that never happens nothing is lost.
+ * Raises 55000 without preload.
+ */
+EpLease *
+ep_lease_prepare(EpPoolRef *ref, EpLeaseKind kind, bool hold, const char *name)
+{
+	EpLease    *lease;
+
+	if (!first_use_done)
+		first_use();
+	if (spare == NULL)
+		spare = MemoryContextAlloc(TopMemoryContext, sizeof(EpLease));
+	lease = spare;
+	memset(lease, 0, sizeof(EpLease));
+	lease->kind = kind;
+	lease->ref = ref;
+	lease->role = ref->role;
+	lease->hold = hold;
+	lease->subid = GetCurrentSubTransactionId();
+	lease->query_timeout = ref->query_timeout;
+	if (name)
+		ep_copy_text(lease->name, sizeof(lease->name), name);
+	return lease;
+}
+
+/*
+ * The connection, LEASED in this process's name, is this lease's from now on.
+ * Caller holds the pool's lock.
+ */
+void
+ep_lease_register(EpLease *lease, EpConn *conn)
+{
+	Assert(lease == spare);
+	spare = NULL;
+	lease->pool = conn->pool;
+	lease->slot = ep_conn_slot(conn);
+	lease->conn_id = conn->conn_id;
+	lease->number = (int64) pg_atomic_fetch_add_u64(&ep_control->next_lease, 1);
+	conn->lease = lease->number;
+	conn->kind = lease->kind;
+	conn->hold = lease->hold;
+	conn->lease_role = lease->role;
+	memcpy(conn->lease_name, lease->name, sizeof(conn->lease_name));
+	dlist_push_head(&leases, &lease->node);
+}
+
+/* The lease is over; its memory serves the next one. */
+static void
+forget(EpLease *lease)
+{
+	dlist_delete(&lease->node);
+	if (lease->desc)
+		lease->desc->pinned = false;
+	if (spare == NULL)
+		spare = lease;
+	else
+		pfree(lease);
+}
+
+/* -------------------------------------------------------------- statistics */
+
+/* Add what the lease has done to the pool's numbers.  Caller holds the pool's lock. */
+void
+ep_lease_flush_stats(EpPool *pool, EpConn *conn, EpLease *lease)
+{
+	EpLeaseStats *s = &lease->stats;
+
+	if (s->query_count == 0 && s->query_errors == 0 && s->bytes_sent == 0)
+		return;
+	pool->stats.query_count += s->query_count;
+	pool->stats.query_errors += s->query_errors;
+	pool->stats.total_query_us += s->total_query_us;
+	pool->stats.max_query_us = Max(pool->stats.max_query_us, s->max_query_us);
+	pool->stats.rows_returned += s->rows_returned;
+	pool->stats.bytes_sent += s->bytes_sent;
+	pool->stats.bytes_received += s->bytes_received;
+	conn->stats.query_count += s->query_count;
+	conn->stats.error_count += s->query_errors;
+	conn->stats.total_query_us += s->total_query_us;
+	conn->stats.max_query_us = Max(conn->stats.max_query_us, s->max_query_us);
+	memset(s, 0, sizeof(EpLeaseStats));
+}
+
+/* The lease itself, when it ends.  Caller holds the pool's lock. */
+static void
+count_lease(EpPool *pool, EpConn *conn)
+{
+	uint64		now = ep_now_us();
+	uint64		held = now - conn->leased_us;
+
+	pool->stats.lease_count++;
+	pool->stats.total_lease_us += held;
+	pool->stats.max_lease_us = Max(pool->stats.max_lease_us, held);
+	conn->last_used_us = now;
+	conn->last_used_at = GetCurrentTimestamp();
+}
+
+/* ------------------------------------------------------------- giving back */
+
+/* Does the remote owe answers, or wait for the end of what was sent? */
+static inline bool
+in_the_middle(const EpLease *lease)
+{
+	return lease->syncs > 0 || lease->need_sync;
+}
+
+/*
+ * Has the remote got only a part of a message?  When nothing was sent since
+ * it was last at rest, what stands in the buffer was never begun: forget it.
+ */
+static bool
+half_sent(EpLease *lease)
+{
+	EpWire	   *wire = &lease->desc->wire;
+
+	if (wire->out.data == NULL || wire->out.len == 0)
+		return false;
+	if (in_the_middle(lease) || wire->out.cursor > 0)
+		return ep_wire_unsent(wire) || wire->out_message >= 0;
+	resetStringInfo(&wire->out);
+	wire->out_message = -1;
+	return false;
+}
+
+/*
+ * The remote is at rest: what else was received, if anything, must be whole
+ * messages that answer nothing.  The next holder would not see bytes that were
+ * taken from the socket here.
+ */
+static bool
+nothing_unread(EpWire *wire)
+{
+	EpMessage	msg;
+
+	if (wire->to_skip > 0)
+		return false;
+	while (wire->in_start < wire->in_end)
+	{
+		if (ep_wire_next(wire, &msg) != EP_IO_OK || !ep_message_is_async(msg.type))
+			return false;
+	}
+	return true;
+}
+
+/* What the state of this process's end says: may the connection be used again? */
+static bool
+must_break(EpLease *lease)
+{
+	if (lease->broken)
+		return true;
+	if (lease->desc == NULL)
+		return false;			/* never used */
+	if (half_sent(lease))
+		return true;
+	return !in_the_middle(lease) && !nothing_unread(&lease->desc->wire);
+}
+
+/* Must the session be reset before anybody uses it again?  Caller holds the pool's lock. */
+static bool
+needs_reset(const EpPool *pool, const EpConn *conn, const EpLease *lease)
+{
+	switch ((EpReset) EP_INT(&pool->def.set, EP_S_RESET))
+	{
+		case EP_RESET_ALWAYS:
+			return lease->used;
+		case EP_RESET_NEVER:
+			return conn->name_set;
+		default:
+			return conn->dirty || conn->name_set || (lease->kind == EP_KIND_LEASE && lease->used);
+	}
+}
+
+/* Leave an exchange to the worker.  Caller holds the pool's lock. */
+static void
+leave_to_worker(EpConn *conn, EpLease *lease)
+{
+	EpUnfinished unfinished = {0};
+
+	if (in_the_middle(lease))
+	{
+		ep_wire_leave_unfinished(&lease->desc->wire, lease->syncs, &unfinished);
+		unfinished.need_sync = lease->need_sync;
+	}
+	if (unfinished.skip == PG_UINT32_MAX)
+		ep_conn_to_broken(conn);
+	else
+		ep_conn_to_cancelling(conn, &unfinished);
+}
+
+/*
+ * The next state of a connection that its holder gives back.  Caller holds the
+ * pool's lock, and does what is returned after releasing it.
+ */
+static EpGiven
+dispose(EpPool *pool, EpConn *conn, EpLease *lease, bool broken)
+{
+	EpGiven		to_worker = {-1, true};
+	uint64		word = pg_atomic_exchange_u64(&conn->lease_word, 0);
+
+	if (broken || conn->dead || EP_LW_BITS(word) == EP_LW_REVOKED)
+	{
+		ep_conn_to_broken(conn);
+		return to_worker;
+	}
+	if (in_the_middle(lease))
+	{
+		leave_to_worker(conn, lease);
+		return to_worker;
+	}
+	conn->cancel_wanted = false;
+	if (conn->cancel_busy)
+	{
+		/* a cancel request that is still on its way must not hit the next statement */
+		leave_to_worker(conn, lease);
+		return to_worker;
+	}
+	/* one that is to be ended anyway is not reset first: ep_conn_give sees to it */
+	if (!ep_conn_must_go(pool, conn))
+	{
+		conn->needs_rollback = conn->tx_status != 'I';
+		if (conn->needs_rollback || needs_reset(pool, conn, lease))
+		{
+			ep_conn_to_resetting(conn);
+			return to_worker;
+		}
+	}
+	if (lease->used)
+		conn->last_role = lease->role;
+	return ep_conn_give(pool, conn);
+}
+
+/*
+ * The worker that opened the connection is gone, and with it everybody who
+ * would end it.  The connection is still LEASED in this process's name.
+ */
+static void
+end_orphan(EpPool *pool, EpConn *conn, EpLease *lease)
+{
+	static const char terminate[5] = {'X', 0, 0, 0, 4};
+
+	if (lease->desc)
+	{
+		if (!lease->broken && !half_sent(lease))
+			(void) send(lease->desc->fd, terminate, sizeof(terminate), MSG_DONTWAIT | MSG_NOSIGNAL);
+		(void) shutdown(lease->desc->fd, SHUT_RDWR);
+	}
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	if (holds(lease, conn))
+		ep_conn_to_free(conn);
+	LWLockRelease(&pool->lock);
+}
+
+/*
+ * Give the connection of a lease back, in whatever state it is, and forget the
+ * lease.  Takes the pool's lock; raises nothing, allocates nothing and waits
+ * for nobody else: it runs in abort and exit paths.
+ */
+void
+ep_lease_give_back(EpLease *lease)
+{
+	EpPool	   *pool = &ep_pools[lease->pool];
+	EpConn	   *conn = &ep_conns[lease->slot];
+	EpGiven		given = {-1, true};
+	bool		broken = must_break(lease);
+	bool		orphan = false;
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	if (holds(lease, conn))
+	{
+		ep_lease_flush_stats(pool, conn, lease);
+		if (lease->desc)
+			count_lease(pool, conn);
+
+		/*
+		 * The worker zeroes its epoch before it looks for connections to end:
+		 * either it sees this one given back, or we see the epoch.
+		 */
+		if (ep_worker_has(pool->worker, conn->epoch))
+			given = dispose(pool, conn, lease, broken);
+		else
+			orphan = true;
+	}
+	LWLockRelease(&pool->lock);
+
+	if (orphan)
+		end_orphan(pool, conn, lease);
+	if (given.wake_proc >= 0)
+		ep_wake_proc(given.wake_proc);
+	if (given.wake_worker)
+		ep_wake_worker(pool->worker);
+	forget(lease);
+}
+
+/*
+ * Give a lease back that is not needed any more.  The EpLease must not be used
+ * after that.  Raises nothing.
+ */
+void
+ep_lease_release(EpLease *lease)
+{
+	ep_lease_give_back(lease);
+}
+
+/* ----------------------------------------------------------- finding leases */
+
+/*
+ * The explicit lease or session with that number.  Raises 08003 if this
+ * backend has none, 42501 if another role acquired it and the current user is
+ * not superuser.
+ */
+EpLease *
+ep_lease_find(int64 number)
+{
+	dlist_iter	it;
+
+	dlist_foreach(it, &leases)
+	{
+		EpLease    *lease = dlist_container(EpLease, node, it.cur);
+
+		if (lease->number != number || lease->kind == EP_KIND_STATEMENT)
+			continue;
+		if (lease->role != GetUserId() && !superuser())
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission denied for lease %lld", (long long) number),
+					 errdetail("It was acquired under another role.")));
+		return lease;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_DOES_NOT_EXIST),
+			 errmsg("lease %lld does not exist", (long long) number),
+			 errhint("A lease belongs to the session that acquired it, and ends with the transaction unless it was acquired with hold.")));
+}
+
+/*
+ * The lease of that name on that pool which the pool reference's role holds in
+ * this backend, or NULL.  One that cannot be used any more is not returned.
+ */
+EpLease *
+ep_lease_find_named(EpPoolRef *ref, const char *name)
+{
+	char		cut[EP_LEASE_NAME_SIZE];
+	dlist_iter	it;
+
+	ep_copy_text(cut, sizeof(cut), name);
+	dlist_foreach(it, &leases)
+	{
+		EpLease    *lease = dlist_container(EpLease, node, it.cur);
+
+		if (lease->kind == EP_KIND_LEASE && lease->pool == ref->pool && lease->role == ref->role &&
+			!lease->broken && lease->name[0] != '\0' && strcmp(lease->name, cut) == 0)
+			return lease;
+	}
+	return NULL;
+}
+
+/* Raise 55006 if rows of the lease are being read, or it is otherwise in use by an outer call. */
+static void
+check_not_in_use(const EpLease *lease)
+{
+	if (lease->in_use)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("lease %lld is in use", (long long) lease->number),
+				 errdetail("A function that was called while its rows are read cannot use it.")));
+}
+
+/* Has it an open transaction that only the end of the local one may end? */
+static bool
+open_session(const EpLease *lease)
+{
+	return lease->kind == EP_KIND_SESSION && !lease->broken && ep_conns[lease->slot].tx_status != 'I';
+}
+
+/*
+ * Release an explicit lease by its number.  Returns false if this backend has
+ * none of that number.  Raises 42501 for another role's, 55006 for one in use,
+ * 55000 for a session with an open transaction.
+ */
+bool
+ep_lease_release_number(int64 number)
+{
+	dlist_iter	it;
+	EpLease    *lease = NULL;
+
+	dlist_foreach(it, &leases)
+	{
+		EpLease    *l = dlist_container(EpLease, node, it.cur);
+
+		if (l->number == number && l->kind != EP_KIND_STATEMENT)
+			lease = l;
+	}
+	if (lease == NULL)
+		return false;
+	lease = ep_lease_find(number);
+	check_not_in_use(lease);
+	if (open_session(lease))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("session %lld has an open transaction", (long long) number),
+				 errdetail("It ends with the local transaction.")));
+	ep_lease_release(lease);
+	return true;
+}
+
+/*
+ * Release every explicit lease of this backend that the current user may use,
+ * but those in use by an outer call and sessions with an open transaction.
+ * Returns how many were released.  Raises nothing.
+ */
+int
+ep_lease_release_all(void)
+{
+	dlist_mutable_iter it;
+	bool		all = superuser();
+	int			n = 0;
+
+	dlist_foreach_modify(it, &leases)
+	{
+		EpLease    *lease = dlist_container(EpLease, node, it.cur);
+
+		if (lease->kind == EP_KIND_STATEMENT || lease->in_use || open_session(lease) ||
+			(!all && lease->role != GetUserId()))
+			continue;
+		ep_lease_release(lease);
+		n++;
+	}
+	return n;
+}
+
+/* Release everything: the session is to look like a new one.  Raises nothing. */
+void
+ep_lease_discard_all(void)
+{
+	dlist_mutable_iter it;
+
+	dlist_foreach_modify(it, &leases)
+		ep_lease_release(dlist_container(EpLease, node, it.cur));
+}
+
+/* ------------------------------------------- the ends of (sub)transactions */
+
+/*
+ * A lease outlives the (sub)transaction in which its exchange was under way.
+ * Nobody reads the answer any more: have it cancelled now, and read to its end
+ * before the next use (ep_lease_enter).
+ */
+static void
+cut_exchange(EpLease *lease)
+{
+	uint64		word = EP_LW(lease->conn_id, ep_my_procno_compat(), EP_LW_IN_EXCHANGE);
+
+	lease->in_use = false;
+	if (lease->desc == NULL || !lease->in_exchange || lease->broken)
+		return;
+	if (half_sent(lease))
+	{
+		lease->broken = true;
+		return;
+	}
+	if (in_the_middle(lease))
+	{
+		lease->need_drain = true;
+		if (!lease->cancel_sent)
+			ep_lease_request_cancel(lease);
+		return;					/* the word still says IN_EXCHANGE, and rightly so */
+	}
+	lease->need_drain = false;
+	lease->in_exchange = false;
+	if (!pg_atomic_compare_exchange_u64(&ep_conns[lease->slot].lease_word, &word,
+										EP_LW(lease->conn_id, ep_my_procno_compat(), EP_LW_RESTING)))
+		lease->broken = true;
+}
+
+/*
+ * The transaction is over.  Leases with hold stay: at commit all of them, at
+ * abort those that an earlier transaction acquired.
+ */
+static void
+end_transaction(bool commit)
+{
+	dlist_mutable_iter it;
+
+	dlist_foreach_modify(it, &leases)
+	{
+		EpLease    *lease = dlist_container(EpLease, node, it.cur);
+
+		if (!lease->hold || (!commit && lease->subid != InvalidSubTransactionId))
+		{
+			ep_lease_give_back(lease);
+			continue;
+		}
+		lease->subid = InvalidSubTransactionId;
+		if (!commit)
+			cut_exchange(lease);
+	}
+}
+
+static void
+xact_callback(XactEvent event, void *arg pg_attribute_unused())
+{
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PARALLEL_COMMIT:
+		case XACT_EVENT_PREPARE:
+			if (!dlist_is_empty(&leases))
+				end_transaction(true);
+			break;
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PARALLEL_ABORT:
+			ep_acquire_abandon();
+			if (!dlist_is_empty(&leases))
+				end_transaction(false);
+			break;
+		default:
+			break;
+	}
+}
+
+/* What a subtransaction acquired or began is its parent's now. */
+static void
+commit_subtransaction(SubTransactionId mine, SubTransactionId parent)
+{
+	dlist_iter	it;
+
+	dlist_foreach(it, &leases)
+	{
+		EpLease    *lease = dlist_container(EpLease, node, it.cur);
+
+		if (lease->subid == mine)
+			lease->subid = parent;
+		if (lease->use_subid == mine)
+			lease->use_subid = parent;
+	}
+}
+
+/*
+ * What a subtransaction acquired goes back.  A lease of an outer one whose
+ * exchange began in it survives; one that an outer call is using right now
+ * (its rows called the function that failed) is left alone.
+ */
+static void
+abort_subtransaction(SubTransactionId mine)
+{
+	dlist_mutable_iter it;
+
+	dlist_foreach_modify(it, &leases)
+	{
+		EpLease    *lease = dlist_container(EpLease, node, it.cur);
+
+		if (lease->subid == mine)
+			ep_lease_give_back(lease);
+		else if (lease->use_subid == mine)
+			cut_exchange(lease);
+	}
+}
+
+static void
+subxact_callback(SubXactEvent event, SubTransactionId mine, SubTransactionId parent,
+				 void *arg pg_attribute_unused())
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		ep_acquire_abandon();
+	if (dlist_is_empty(&leases))
+		return;
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		abort_subtransaction(mine);
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+		commit_subtransaction(mine, parent);
+}
+
+/* Register what ends leases with their (sub)transaction; called once, from _PG_init. */
+void
+ep_lease_install(void)
+{
+	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(subxact_callback, NULL);
+}

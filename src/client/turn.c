@@ -1,0 +1,400 @@
+/*-------------------------------------------------------------------------
+ *
+ * turn.c
+ *		One use of a leased connection.
+ *
+ * Sending and receiving go on at the same time: a remote that cannot get rid
+ * of its notices would not read the rest of a long statement.  All waiting is
+ * interruptible.  Whoever is interrupted, or hits any other error, in the
+ * middle of a turn just raises it: the end of the (sub)transaction gives the
+ * connection to the worker, or has it drained before its next use, and needs
+ * nothing but lease->syncs for that.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+
+#include "client/turn.h"
+
+static void lost(EpTurn *turn, const char *why) pg_attribute_noreturn();
+
+/*
+ * Enter an exchange on the lease.  sql is shown as what it runs and must live
+ * until the end; dirty: running it may leave state in the session.  Raises
+ * what ep_lease_enter raises; nothing has been sent then.
+ */
+void
+ep_turn_begin(EpTurn *turn, EpLease *lease, const char *sql, bool dirty)
+{
+	ep_lease_enter(lease);
+	memset(turn, 0, sizeof(EpTurn));
+	turn->lease = lease;
+	turn->conn = &ep_conns[lease->slot];
+	turn->wire = &lease->desc->wire;
+	turn->sql = sql;
+	turn->bytes_in = turn->wire->bytes_in;
+	turn->bytes_out = turn->wire->bytes_out;
+
+	/* before anything is sent: whoever takes the connection over must know */
+	lease->used = true;
+	if (dirty)
+		turn->conn->dirty = true;
+	lease->stats.query_count++;
+	ep_conn_set_query(turn->conn, sql);
+
+	turn->started_us = ep_now_us();
+	if (lease->query_timeout > 0)
+		turn->deadline_us = turn->started_us + (uint64) (lease->query_timeout * 1000000.0);
+}
+
+/* ------------------------------------------------------------ the numbers */
+
+static void
+count(EpTurn *turn, bool error)
+{
+	EpLeaseStats *stats = &turn->lease->stats;
+	uint64		elapsed = ep_now_us() - turn->started_us;
+
+	stats->total_query_us += elapsed;
+	stats->max_query_us = Max(stats->max_query_us, elapsed);
+	stats->rows_returned += turn->rows;
+	stats->bytes_received += turn->wire->bytes_in - turn->bytes_in;
+	stats->bytes_sent += turn->wire->bytes_out - turn->bytes_out;
+	if (error)
+		stats->query_errors++;
+}
+
+/* --------------------------------------------------------- moving the bytes */
+
+/* The connection is gone: raise what the remote said about that, else 08006. */
+static void
+lost(EpTurn *turn, const char *why)
+{
+	count(turn, true);
+	ep_lease_mark_broken(turn->lease);
+	if (turn->fatal)
+		ep_raise_remote(turn->lease, &turn->error, turn->sql);
+	ep_raise_lost(turn->lease, why);
+}
+
+/* Milliseconds until query_timeout, -1 without one.  Raises 57014 when it is over. */
+static long
+time_left(EpTurn *turn)
+{
+	uint64		now;
+
+	if (turn->deadline_us == 0)
+		return -1;
+	now = ep_now_us();
+	if (now >= turn->deadline_us)
+	{
+		count(turn, true);
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED),
+				 errmsg("canceling remote statement due to query_timeout"),
+				 errcontext("remote server \"%s\"", turn->lease->ref->name)));
+	}
+	return (long) Min((turn->deadline_us - now + 999) / 1000, (uint64) INT_MAX);
+}
+
+/* Returns whether there is more to send. */
+static bool
+flush(EpTurn *turn)
+{
+	if (!ep_wire_unsent(turn->wire))
+		return false;
+	switch (ep_wire_flush(turn->wire))
+	{
+		case EP_IO_OK:
+			return false;
+		case EP_IO_AGAIN:
+			return true;
+		default:
+			/* what the remote said before it closed may still be there to read */
+			turn->send_failed = true;
+			return false;
+	}
+}
+
+/* Reads what is there.  Returns false if nothing is; does not return if nothing ever will be. */
+static bool
+fill(EpTurn *turn)
+{
+	EpWire	   *wire = turn->wire;
+
+	switch (ep_wire_fill(wire))
+	{
+		case EP_IO_OK:
+			/* a buffer filled to the brim: there is more, ask for it without waiting */
+			turn->readable = wire->in_end == wire->in_size;
+			return true;
+		case EP_IO_AGAIN:
+			turn->readable = false;
+			if (turn->send_failed)
+				lost(turn, "The statement could not be sent.");
+			return false;
+		case EP_IO_EOF:
+			lost(turn, "The remote server closed the connection.");
+		default:
+			errno = wire->saved_errno;
+			lost(turn, psprintf("Could not receive: %m."));
+	}
+}
+
+/*
+ * Send what is to be sent and wait until something more has been received.
+ * An answer is hardly ever there when the statement has just left, so it is
+ * waited for before the first attempt to read.
+ */
+static void
+more(EpTurn *turn)
+{
+	for (;;)
+	{
+		uint32		events = WL_SOCKET_READABLE;
+		long		timeout;
+		int			happened;
+
+		CHECK_FOR_INTERRUPTS();
+		timeout = time_left(turn);
+		if (!turn->send_failed && flush(turn))
+			events |= WL_SOCKET_WRITEABLE;
+		if ((turn->readable || turn->send_failed) && fill(turn))
+			return;
+		happened = ep_descriptor_wait(turn->lease->desc, events, timeout);
+		turn->readable = (happened & WL_SOCKET_READABLE) != 0;
+	}
+}
+
+/*
+ * The messages built in the wire are complete and end with a Sync or are a
+ * Query: send them as far as the socket takes them, the rest leaves while the
+ * answer is awaited.
+ */
+void
+ep_turn_send(EpTurn *turn)
+{
+	turn->lease->syncs++;		/* from here on an answer is owed */
+	turn->readable = false;
+	(void) flush(turn);
+}
+
+/* The same for messages to which the answer that is owed already will be the answer. */
+void
+ep_turn_resend(EpTurn *turn)
+{
+	(void) flush(turn);
+}
+
+/* --------------------------------------------- what has nothing to do with the answer */
+
+static void
+note_parameter(EpTurn *turn, const EpMessage *msg)
+{
+	EpReader	r;
+	const char *name;
+	const char *value;
+
+	ep_reader_init(&r, msg);
+	name = ep_read_string(&r);
+	value = ep_read_string(&r);
+	if (r.bad)
+		ep_turn_unexpected(turn, msg);
+	if (strcmp(name, "in_hot_standby") == 0 || strcmp(name, "default_transaction_read_only") == 0)
+		turn->conn->read_only = strcmp(value, "on") == 0;
+	else if (strcmp(name, "client_encoding") == 0 && pg_char_to_encoding(value) != GetDatabaseEncoding())
+	{
+		/* every text from here on would be misread, by us and by whoever comes next */
+		ep_lease_mark_broken(turn->lease);
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("client_encoding of a pooled connection cannot be changed"),
+				 errdetail("The connection is closed."),
+				 errhint("The remote server converts to the local server's encoding by itself.")));
+	}
+}
+
+static void
+note_notice(EpTurn *turn, const EpMessage *msg)
+{
+	EpErrorFields fields;
+
+	if (!ep_parse_error(msg, &fields))
+		ep_turn_unexpected(turn, msg);
+	ep_forward_notice(turn->lease, &fields);
+}
+
+/*
+ * Keep an error until the remote is at rest again; only then it is raised, so
+ * that the connection is fit for use.  The message is copied, for it does not
+ * outlive the next read.
+ */
+static void
+note_error(EpTurn *turn, const EpMessage *msg)
+{
+	EpMessage	copy = *msg;
+	EpErrorFields fields;
+	char	   *body;
+	bool		fatal;
+
+	body = palloc(msg->len + 1);
+	memcpy(body, msg->data, msg->len);
+	copy.data = body;
+	if (!ep_parse_error(&copy, &fields))
+		ep_turn_unexpected(turn, msg);
+	fatal = fields.severity != NULL &&
+		(strcmp(fields.severity, "FATAL") == 0 || strcmp(fields.severity, "PANIC") == 0);
+	if (turn->failed && !fatal)
+	{
+		pfree(body);
+		return;
+	}
+	turn->error = fields;
+	turn->failed = true;
+	turn->fatal = fatal;
+}
+
+/* ------------------------------------------------------------- the answer */
+
+/*
+ * The next message that belongs to the answer; valid until the next call.  An
+ * ErrorResponse has been noted in turn->error already.  Raises 08006 or what
+ * the remote gave as the reason when the connection is lost, 08P01 when what
+ * comes makes no sense, 57014 for query_timeout, and interrupts.
+ */
+void
+ep_turn_receive(EpTurn *turn, EpMessage *msg)
+{
+	for (;;)
+	{
+		switch (ep_wire_next(turn->wire, msg))
+		{
+			case EP_IO_OK:
+				break;
+			case EP_IO_AGAIN:
+				more(turn);
+				continue;
+			default:
+				ep_raise_malformed(turn->lease, turn->wire->complaint);
+		}
+		switch (msg->type)
+		{
+			case 'S':
+				note_parameter(turn, msg);
+				continue;
+			case 'N':
+				note_notice(turn, msg);
+				continue;
+			case 'A':
+				continue;
+			case 'E':
+				note_error(turn, msg);
+				return;
+			default:
+				return;
+		}
+	}
+}
+
+/* ReadyForQuery: the remote is at rest. */
+void
+ep_turn_ready(EpTurn *turn, const EpMessage *msg)
+{
+	char		status;
+
+	if (!ep_parse_ready(msg, &status) || turn->lease->syncs <= 0)
+		ep_turn_unexpected(turn, msg);
+	turn->lease->syncs--;
+	turn->conn->tx_status = status;
+}
+
+/* Can what has this command tag leave nothing in the session but what its text would show? */
+static bool
+tag_is_harmless(const char *tag)
+{
+	static const char *const harmless[] = {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "SHOW", "COPY"};
+
+	for (size_t i = 0; i < lengthof(harmless); i++)
+	{
+		if (strncmp(tag, harmless[i], strlen(harmless[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The number at the end of a command tag, 0 if there is none. */
+static int64
+count_of_tag(const char *tag)
+{
+	const char *number = strrchr(tag, ' ');
+	char	   *end;
+	int64		rows;
+
+	if (number == NULL || number[1] < '0' || number[1] > '9')
+		return 0;
+	rows = strtoi64(number + 1, &end, 10);
+	return *end == '\0' ? rows : 0;
+}
+
+/* CommandComplete or EmptyQueryResponse: how a statement ended. */
+void
+ep_turn_complete(EpTurn *turn, const EpMessage *msg, EpOutcome *outcome)
+{
+	EpReader	r;
+	const char *tag;
+
+	outcome->tag[0] = '\0';
+	outcome->rows = 0;
+	if (msg->type == 'I')
+		return;
+
+	ep_reader_init(&r, msg);
+	tag = ep_read_string(&r);
+	if (r.bad)
+		ep_turn_unexpected(turn, msg);
+	strlcpy(outcome->tag, tag, sizeof(outcome->tag));
+	for (char *c = outcome->tag; *c != '\0'; c++)
+	{
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	}
+	outcome->rows = count_of_tag(outcome->tag);
+
+	if (!tag_is_harmless(tag))
+		turn->conn->dirty = true;
+	if (strcmp(tag, "DISCARD ALL") == 0 || strncmp(tag, "DEALLOCATE", strlen("DEALLOCATE")) == 0)
+		ep_conn_forget_statements(turn->conn);
+}
+
+/* Raise 08P01 for a message that has no place where it came, or no sense; the connection is ended. */
+void
+ep_turn_unexpected(EpTurn *turn, const EpMessage *msg)
+{
+	ep_raise_malformed(turn->lease, psprintf("unexpected or malformed message of type \"%c\"", msg->type));
+}
+
+/* ------------------------------------------------------------------ the end */
+
+/* The remote is at rest: leave the exchange. */
+void
+ep_turn_close(EpTurn *turn)
+{
+	count(turn, turn->failed);
+	ep_wire_shrink(turn->wire);
+	ep_lease_leave(turn->lease);
+}
+
+/* Leave the exchange, and raise the error that the remote reported, if it did. */
+void
+ep_turn_end(EpTurn *turn)
+{
+	if (turn->fatal)
+		ep_lease_mark_broken(turn->lease);
+	ep_turn_close(turn);
+	if (turn->failed)
+		ep_raise_remote(turn->lease, &turn->error, turn->sql);
+}

@@ -1,0 +1,45 @@
+/*-------------------------------------------------------------------------
+ *
+ * turn.h
+ *		One use of a leased connection: what is sent, and the messages that
+ *		answer it, with all that has nothing to do with the answer taken care of.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EP_TURN_H
+#define EP_TURN_H
+
+#include "postgres.h"
+#include "client/exchange.h"
+#include "client/lease.h"
+#include "wire/wire.h"
+
+typedef struct EpTurn
+{
+	EpLease    *lease;
+	EpConn	   *conn;
+	EpWire	   *wire;
+	const char *sql;			/* what errors are about */
+	uint64		started_us;
+	uint64		deadline_us;	/* of query_timeout, 0: none */
+	uint64		rows;			/* that were received */
+	uint64		bytes_in;		/* counters of the wire at the beginning */
+	uint64		bytes_out;
+	bool		readable;		/* try to read before waiting */
+	bool		send_failed;	/* nothing can be sent any more; read what the remote said before it closed */
+	bool		fatal;			/* the error is one after which the remote closes */
+	bool		failed;			/* the remote reported an error: */
+	EpErrorFields error;		/* the first one, or the fatal one; points into memory of its own */
+} EpTurn;
+
+extern void ep_turn_begin(EpTurn *turn, EpLease *lease, const char *sql, bool dirty);
+extern void ep_turn_send(EpTurn *turn);
+extern void ep_turn_resend(EpTurn *turn);
+extern void ep_turn_receive(EpTurn *turn, EpMessage *msg);
+extern void ep_turn_ready(EpTurn *turn, const EpMessage *msg);
+extern void ep_turn_complete(EpTurn *turn, const EpMessage *msg, EpOutcome *outcome);
+extern void ep_turn_unexpected(EpTurn *turn, const EpMessage *msg) pg_attribute_noreturn();
+extern void ep_turn_close(EpTurn *turn);
+extern void ep_turn_end(EpTurn *turn);
+
+#endif							/* EP_TURN_H */

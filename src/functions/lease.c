@@ -1,0 +1,111 @@
+/*-------------------------------------------------------------------------
+ *
+ * lease.c
+ *		acquire, release and release_all: connections kept over several
+ *		statements.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "client/lease.h"
+#include "functions/target.h"
+
+PG_FUNCTION_INFO_V1(enhanced_pool_acquire);
+PG_FUNCTION_INFO_V1(enhanced_pool_release);
+PG_FUNCTION_INFO_V1(enhanced_pool_release_all);
+
+/* Seconds from which on a wait counts as one without limit: about thirty years. */
+#define LIMITLESS	1.0e9
+
+/*
+ * The wait that an interval means, as ep_lease_acquire() takes it: seconds,
+ * 0 for none at all, negative for one without limit.  A month has 30 days.
+ */
+static double
+seconds_of(const Interval *interval)
+{
+	double		days = (double) interval->month * DAYS_PER_MONTH + interval->day;
+	double		seconds = days * SECS_PER_DAY + (double) interval->time / USECS_PER_SEC;
+
+	if (seconds < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("timeout must not be negative"),
+				 errhint("Pass '0' to not wait at all, or null for the pool's acquire_timeout.")));
+	return seconds >= LIMITLESS ? -1 : seconds;
+}
+
+/* The name to lease under; NULL if none is given. */
+static const char *
+lease_name(FunctionCallInfo fcinfo, int arg)
+{
+	const char *name;
+
+	if (PG_ARGISNULL(arg))
+		return NULL;
+	name = text_to_cstring(PG_GETARG_TEXT_PP(arg));
+	if (strlen(name) >= EP_LEASE_NAME_SIZE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("lease name is too long"),
+				 errdetail("A name has at most %d bytes.", EP_LEASE_NAME_SIZE - 1)));
+	return *name ? name : NULL;
+}
+
+/* A lease that was acquired without hold is from now on kept beyond the transaction. */
+static void
+set_hold(EpLease *lease)
+{
+	EpConn	   *conn = &ep_conns[lease->slot];
+	EpPool	   *pool = &ep_pools[lease->pool];
+
+	lease->hold = true;
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	if (conn->lease == lease->number)
+		conn->hold = true;
+	LWLockRelease(&pool->lock);
+}
+
+/*
+ * acquire(pool text, timeout interval, hold boolean, name text) bigint: the
+ * number of a new lease, or of the one of that name that the current user
+ * already has from that pool in this session.  The empty name is none.
+ */
+Datum
+enhanced_pool_acquire(PG_FUNCTION_ARGS)
+{
+	bool		hold = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
+	const char *name = lease_name(fcinfo, 3);
+	double		timeout = PG_ARGISNULL(1) ? 0 : seconds_of(PG_GETARG_INTERVAL_P(1));
+	EpPoolRef  *ref = ep_arg_pool(fcinfo, 0);
+	EpLease    *lease = NULL;
+
+	if (PG_ARGISNULL(1))
+		timeout = ep_ref_acquire_timeout(ref);
+	if (name)
+		lease = ep_lease_find_named(ref, name);
+	if (lease == NULL)
+		lease = ep_lease_acquire(ref, EP_KIND_LEASE, timeout, hold, name);
+	else if (hold && !lease->hold)
+		set_hold(lease);
+	PG_RETURN_INT64(lease->number);
+}
+
+/* release(lease bigint) boolean: false if the session has no such lease */
+Datum
+enhanced_pool_release(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(ep_lease_release_number(ep_arg_lease(fcinfo, 0)));
+}
+
+/* release_all() int: how many leases were given back */
+Datum
+enhanced_pool_release_all(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT32(ep_lease_release_all());
+}

@@ -1,0 +1,105 @@
+/*-------------------------------------------------------------------------
+ *
+ * target.c
+ *		The first arguments of the functions that run something: a pool's
+ *		name or the number of a lease, and a statement.
+ *
+ * Every such function exists with "pool text" and with "lease bigint"; one C
+ * function serves both and looks at the argument's type.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+#include "client/params.h"
+#include "functions/target.h"
+
+static void
+raise_null(const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("%s must not be null", what)));
+}
+
+/* A text argument as a C string in the current memory context; NULL is 22004, naming it. */
+char *
+ep_arg_text(FunctionCallInfo fcinfo, int arg, const char *what)
+{
+	if (PG_ARGISNULL(arg))
+		raise_null(what);
+	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+/*
+ * The pool that an argument of type text names, for the current user; NULL is
+ * 22004, other errors are those of ep_pool_ref().
+ */
+EpPoolRef *
+ep_arg_pool(FunctionCallInfo fcinfo, int arg)
+{
+	/* a longer name than any server can have stays too long when it is cut */
+	char		name[NAMEDATALEN * 2];
+
+	if (PG_ARGISNULL(arg))
+		raise_null("pool");
+	text_to_cstring_buffer(PG_GETARG_TEXT_PP(arg), name, sizeof(name));
+	return ep_pool_ref(name);
+}
+
+/* The number of a lease; NULL is 22004. */
+int64
+ep_arg_lease(FunctionCallInfo fcinfo, int arg)
+{
+	if (PG_ARGISNULL(arg))
+		raise_null("lease");
+	return PG_GETARG_INT64(arg);
+}
+
+static bool
+is_lease(FunctionCallInfo fcinfo, int arg)
+{
+	return ep_call_argtype(fcinfo, arg) == INT8OID;
+}
+
+/* Raises 22004 if the pool or lease at arg is NULL. */
+void
+ep_target_check(FunctionCallInfo fcinfo, int arg)
+{
+	if (PG_ARGISNULL(arg))
+		raise_null(is_lease(fcinfo, arg) ? "lease" : "pool");
+}
+
+/*
+ * Where the argument says that a statement is to run: the lease of that
+ * number, or one of the named pool taken for this statement, which may wait.
+ * Raises what ep_lease_find(), ep_pool_ref() and ep_lease_acquire() raise,
+ * 22004 for NULL.  After the statement ep_target_close() must be called;
+ * after an error the end of the (sub)transaction gives the lease back.
+ */
+EpTarget
+ep_target_open(FunctionCallInfo fcinfo, int arg)
+{
+	EpTarget	target;
+	EpPoolRef  *ref;
+
+	target.one_shot = !is_lease(fcinfo, arg);
+	if (target.one_shot)
+	{
+		ref = ep_arg_pool(fcinfo, arg);
+		target.lease = ep_lease_acquire(ref, EP_KIND_STATEMENT, ep_ref_acquire_timeout(ref), false, NULL);
+	}
+	else
+		target.lease = ep_lease_find(ep_arg_lease(fcinfo, arg));
+	return target;
+}
+
+void
+ep_target_close(EpTarget *target)
+{
+	if (target->one_shot)
+		ep_lease_release(target->lease);
+}

@@ -1,0 +1,128 @@
+/*-------------------------------------------------------------------------
+ *
+ * closer.c
+ *		Ending connections.
+ *
+ * A slot is free only when the remote has let go of the connection: until
+ * then the remote counts it, and a new one in its place would be one too many.
+ * Closing a descriptor does not end a connection while backends hold copies of
+ * it; shutdown(2) does.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "miscadmin.h"
+#include "storage/latch.h"
+
+#include "worker/kept.h"
+
+/* How long the remote may take to let go. */
+#define CLOSE_TIMEOUT_US	1000000
+
+static void
+send_terminate(int fd, int how)
+{
+	static const char terminate[5] = {'X', 0, 0, 0, 4};
+
+	(void) send(fd, terminate, sizeof(terminate), MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void) shutdown(fd, how);
+}
+
+static void
+stop_cancelling(EpKept *kept)
+{
+	if (kept->cancel == NULL)
+		return;
+	ep_cancel_free(kept->cancel);
+	kept->cancel = NULL;
+}
+
+/* Says goodbye; ep_closer_finish follows when the remote has closed its end. */
+void
+ep_closer_begin(EpKept *kept)
+{
+	EpPool	   *pool = ep_kept_pool(kept);
+
+	stop_cancelling(kept);
+	if (kept->fd < 0)
+	{
+		ep_closer_finish(kept);
+		return;
+	}
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	ep_conn_to_closing(ep_kept_conn(kept));
+	LWLockRelease(&pool->lock);
+	kept->task = EP_TASK_CLOSE;
+	kept->deadline = ep_now_us() + CLOSE_TIMEOUT_US;
+	ep_loop_wake_at(kept->deadline);
+	send_terminate(kept->fd, SHUT_WR);
+	ep_watch_set(&kept->watch, kept->fd, EPOLLIN | EPOLLRDHUP);
+	ep_closer_event(kept);		/* it may have closed already */
+}
+
+/* Drops what the remote still sends, until its end of file. */
+void
+ep_closer_event(EpKept *kept)
+{
+	char		buffer[8192];
+	ssize_t		n;
+
+	while ((n = recv(kept->fd, buffer, sizeof(buffer), MSG_DONTWAIT)) > 0)
+		;
+	if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
+		ep_closer_finish(kept);
+}
+
+static void
+drop_socket(EpKept *kept)
+{
+	ep_watch_clear(&kept->watch);
+	if (kept->pg)
+		PQfinish(kept->pg);
+	kept->pg = NULL;
+	if (kept->fd >= 0)
+	{
+		(void) shutdown(kept->fd, SHUT_RDWR);
+		close(kept->fd);
+	}
+	kept->fd = -1;
+	explicit_bzero(&kept->key, sizeof(kept->key));
+}
+
+/* Gives descriptors, PGconn and slot back. */
+void
+ep_closer_finish(EpKept *kept)
+{
+	EpPool	   *pool = ep_kept_pool(kept);
+	EpConn	   *conn = ep_kept_conn(kept);
+	uint64		conn_id = kept->conn_id;
+	char		name[NAMEDATALEN];
+	bool		log;
+
+	drop_socket(kept);
+	kept->conn_id = 0;
+	kept->task = EP_TASK_NONE;
+	kept->deadline = 0;
+	ep_wire_reset(&kept->wire, -1);
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	log = EP_BOOL(&pool->def.set, EP_S_LOG_CONNECTIONS);
+	strlcpy(name, pool->def.name, sizeof(name));
+	ep_conn_to_free(conn);
+	LWLockRelease(&pool->lock);
+	SetLatch(MyLatch);			/* there may be something to open in its place */
+	if (log)
+		ereport(LOG, (errmsg("pool \"%s\": connection " UINT64_FORMAT " closed", name, conn_id)));
+}
+
+/* The same at once and for good, while the worker exits: the slot is not touched. */
+void
+ep_closer_abandon(EpKept *kept)
+{
+	if (kept->fd >= 0)
+		send_terminate(kept->fd, SHUT_RDWR);
+}

@@ -1,0 +1,606 @@
+/*-------------------------------------------------------------------------
+ *
+ * connector.c
+ *		One walk over a pool's hosts and addresses that ends with an
+ *		authenticated libpq connection or with an error for each host.
+ *
+ * A walk takes the hosts in their order.  A name is looked up when its turn
+ * comes; then each address gets an attempt, one after the other, until one
+ * stands at CONNECTION_OK.  connect_timeout holds for each look-up and for
+ * each attempt: PQconnectPoll() alone would never leave a host that is frozen.
+ *
+ * Nothing here waits.  A walk goes on from three places: a socket of the
+ * attempt or the look-up has something, ep_walk_tick() finds the time over, or
+ * one step fails and the next one begins.  How it ended is told by
+ * ep_walk_tick() alone or from the loop, never inside ep_walk_start().
+ *
+ * Each walk has a memory context, deleted with it.  All that is allocated in
+ * callbacks goes there.  The private copy of the definition, with the
+ * password, is wiped first.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "worker/backendkey.h"
+#include "worker/complaint.h"
+#include "worker/connector.h"
+#include "worker/conninfo.h"
+#include "worker/loop.h"
+#include "worker/resolver.h"
+
+/* One step of an attempt that takes longer is an event: nothing else ran meanwhile. */
+#define SLOW_STEP_US	((uint64) 1000000)
+
+struct EpWalk
+{
+	MemoryContext context;		/* this structure is in it, too */
+	EpPoolDef	def;
+	EpConnInfo	info;
+	EpWalkDone	done;
+	void	   *arg;
+	bool		delivering;		/* done is running */
+	uint64		timeout_us;		/* connect_timeout, 0: none */
+
+	/* where it is */
+	bool		usable;			/* info can be used */
+	bool		started;
+	int			host;			/* index of the host whose turn it is */
+	int			address;		/* and of its address */
+	bool		second_round;	/* of prefer-standby: whoever answered */
+	bool		without_options;	/* this attempt goes without our startup options */
+	uint64		deadline;		/* monotonic us, of the look-up or attempt; 0: none */
+
+	/* what is under way; at most one of the two */
+	EpResolver *resolver;
+	PGconn	   *conn;
+	EpWatch		watch;
+	EpKeyCatcher *catcher;
+
+	/* what has become of it so far */
+	StringInfoData errors;
+	bool		can_mend;		/* some failure may be gone the next time */
+	int			fatal_sqlstate; /* of the first that will not, 0: none */
+	const char *hint;
+	bool		slow;
+};
+
+static void go_on(EpWalk *walk);
+
+/*
+ * Once per process, before the first walk.  Changes the environment: libpq is
+ * to see nothing of it.  Raises an error if c-ares or memory is not to be had.
+ */
+void
+ep_connector_init(void)
+{
+	ep_conninfo_init();
+	if (!ep_resolver_init())
+		ereport(ERROR,
+				(errcode(ERRCODE_SYSTEM_ERROR),
+				 errmsg("could not initialize the c-ares library")));
+}
+
+/* -------------------------------------------------------------- the ending */
+
+/* Ends the attempt under way, if there is one. */
+static void
+drop_attempt(EpWalk *walk)
+{
+	EpCancelKey unused;
+
+	ep_watch_clear(&walk->watch);
+	if (walk->conn)
+		PQuntrace(walk->conn);
+	ep_keycatcher_finish(walk->catcher, NULL, &unused);
+	walk->catcher = NULL;
+	if (walk->conn)
+		PQfinish(walk->conn);
+	walk->conn = NULL;
+}
+
+static void
+free_walk(EpWalk *walk)
+{
+	drop_attempt(walk);
+	if (walk->resolver)
+		ep_resolver_free(walk->resolver);
+	explicit_bzero(&walk->def, sizeof(walk->def));
+	MemoryContextDelete(walk->context);
+}
+
+static void
+deliver(EpWalk *walk, EpWalkResult *result)
+{
+	result->slow = walk->slow;
+	walk->delivering = true;
+	walk->done(walk->arg, result);
+	free_walk(walk);
+}
+
+/* Every host has failed, or the definition cannot be used. */
+static void
+deliver_failure(EpWalk *walk)
+{
+	EpWalkResult result = {0};
+
+	result.fatal = walk->fatal_sqlstate != 0 && !walk->can_mend;
+	result.sqlstate = result.fatal ? walk->fatal_sqlstate : ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
+	result.hint = walk->hint;
+	ep_complaint_make_valid(walk->errors.data, walk->def.encoding);
+	result.error = walk->errors.data;
+	deliver(walk, &result);
+}
+
+static void
+swallow_notice(void *arg, const PGresult *res)
+{
+}
+
+static void
+deliver_connection(EpWalk *walk)
+{
+	EpHost	   *host = &walk->info.hosts[walk->host];
+	EpAddress  *address = &host->addresses[walk->address];
+	EpWalkResult result = {0};
+	const char *name = host->name ? host->name : address->hostaddr;
+
+	ep_keycatcher_finish(walk->catcher, walk->conn, &result.key);
+	walk->catcher = NULL;
+	PQsetErrorVerbosity(walk->conn, PQERRORS_DEFAULT);
+	PQsetErrorContextVisibility(walk->conn, PQSHOW_CONTEXT_ERRORS);
+	PQsetnonblocking(walk->conn, 1);
+
+	ep_copy_text(result.host, sizeof(result.host), name ? name : PQhost(walk->conn));
+	result.port = atoi(PQport(walk->conn));
+	result.no_options = walk->without_options;
+	result.conn = walk->conn;
+	walk->conn = NULL;
+	deliver(walk, &result);
+}
+
+/* -------------------------------------------------------------- complaints */
+
+/* Begins a new line of walk->errors that names the host. */
+static void
+begin_error(EpWalk *walk, const EpHost *host, const EpAddress *address)
+{
+	if (walk->errors.len > 0)
+		appendStringInfoChar(&walk->errors, '\n');
+	ep_conninfo_name_host(&walk->errors, host, address, walk->conn);
+	appendStringInfoString(&walk->errors, ": ");
+}
+
+static void
+note_fatal(EpWalk *walk, int sqlstate)
+{
+	if (walk->fatal_sqlstate == 0)
+		walk->fatal_sqlstate = sqlstate;
+}
+
+/* The worker was in one call for that long: everybody else had to wait. */
+static void
+check_step(EpWalk *walk, uint64 began)
+{
+	uint64		took = ep_now_us() - began;
+	StringInfoData name;
+
+	if (took <= SLOW_STEP_US)
+		return;
+	walk->slow = true;
+	initStringInfo(&name);
+	ep_conninfo_name_host(&name, &walk->info.hosts[walk->host],
+						  &walk->info.hosts[walk->host].addresses[walk->address], walk->conn);
+	ereport(WARNING,
+			(errmsg("connecting for pool \"%s\" kept the worker busy for %.1f s", walk->def.name, took / 1e6),
+			 errdetail("Remote: %s.", name.data),
+			 errhint("A very high SCRAM iteration count on the remote server does that.")));
+	pfree(name.data);
+}
+
+/* ----------------------------------------------------------------- look-up */
+
+static void
+look_up_failed(EpWalk *walk, const char *why)
+{
+	begin_error(walk, &walk->info.hosts[walk->host], NULL);
+	appendStringInfo(&walk->errors, "could not look up the host name: %s", why);
+	walk->can_mend = true;
+}
+
+/* Takes the addresses of the look-up that is done to its host. */
+static void
+take_addresses(EpWalk *walk)
+{
+	EpHost	   *host = &walk->info.hosts[walk->host];
+	const char *error = ep_resolver_error(walk->resolver);
+	char		(*found)[EP_ADDRESS_SIZE];
+	int			n;
+
+	found = palloc0(EP_MAX_ADDRESSES * EP_ADDRESS_SIZE);
+	n = ep_resolver_addresses(walk->resolver, found);
+	ep_resolver_free(walk->resolver);
+	walk->resolver = NULL;
+
+	if (n == 0)
+		look_up_failed(walk, error ? error : "it has no address");
+	host->addresses = palloc0(EP_MAX_ADDRESSES * sizeof(EpAddress));
+	for (int i = 0; i < n; i++)
+		host->addresses[i].hostaddr = found[i];
+	host->naddresses = n;
+	if (walk->info.shuffle)
+		ep_conninfo_shuffle(host->addresses, n, sizeof(EpAddress));
+}
+
+/* A look-up that was under way has ended. */
+static void
+on_resolved(void *arg)
+{
+	EpWalk	   *walk = arg;
+	MemoryContext old = MemoryContextSwitchTo(walk->context);
+
+	take_addresses(walk);
+	MemoryContextSwitchTo(old);
+	go_on(walk);
+}
+
+/* Makes the addresses of a host known; false if that is under way. */
+static bool
+have_addresses(EpWalk *walk, EpHost *host)
+{
+	if (!host->to_resolve || host->tried)
+		return true;
+	host->tried = true;
+	walk->deadline = walk->timeout_us ? ep_now_us() + walk->timeout_us : 0;
+	walk->resolver = ep_resolver_start(host->name, on_resolved, walk);
+	ep_resolver_tick(walk->resolver);
+	if (ep_resolver_done(walk->resolver))
+	{
+		take_addresses(walk);
+		return true;
+	}
+	if (walk->deadline)
+		ep_loop_wake_at(walk->deadline);
+	return false;
+}
+
+/* ---------------------------------------------------------------- attempts */
+
+/*
+ * Is that how a pooler in between says that it does not take startup options?
+ * PgBouncer: 08P01, RDS Proxy: 0A000, servers that are not quite PostgreSQL:
+ * 42704 or 22023.
+ */
+static bool
+refuses_options(const char *sqlstate)
+{
+	return strcmp(sqlstate, "08P01") == 0 || strcmp(sqlstate, "0A000") == 0 ||
+		strcmp(sqlstate, "42704") == 0 || strcmp(sqlstate, "22023") == 0;
+}
+
+/*
+ * Did the attempt end before a connection was even tried?  libpq then
+ * complains of a value and names no host; otherwise it does.
+ */
+static bool
+never_tried(EpWalk *walk)
+{
+	const char *message = PQerrorMessage(walk->conn);
+	const char *named[] = {PQhost(walk->conn), PQhostaddr(walk->conn)};
+
+	for (int i = 0; i < 2; i++)
+	{
+		if (named[i] && named[i][0] != '\0' && strstr(message, named[i]))
+			return false;
+	}
+	return true;
+}
+
+/* The attempt has failed: notes why.  True if the same address is to be tried again. */
+static bool
+note_failure(EpWalk *walk, bool at_once)
+{
+	EpHost	   *host = &walk->info.hosts[walk->host];
+	EpAddress  *address = &host->addresses[walk->address];
+	char		sqlstate[6];
+	char	   *complaint = ep_complaint_from_libpq(PQerrorMessage(walk->conn), sqlstate);
+
+	if (!walk->without_options && refuses_options(sqlstate))
+	{
+		walk->without_options = true;
+		return true;
+	}
+
+	/* these come after authentication; what failed then is target_session_attrs */
+	address->wrong_role = PQparameterStatus(walk->conn, "server_version") != NULL;
+	begin_error(walk, host, address);
+	appendStringInfoString(&walk->errors, complaint);
+	if (at_once && never_tried(walk))
+		note_fatal(walk, ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION);
+	else
+		walk->can_mend = true;
+	return false;
+}
+
+static void
+note_encrypted(EpWalk *walk)
+{
+	EpHost	   *host = &walk->info.hosts[walk->host];
+
+	begin_error(walk, host, &host->addresses[walk->address]);
+	appendStringInfoString(&walk->errors, "encrypted connections are not supported yet");
+	if (PQsslInUse(walk->conn))
+		walk->hint = "Set option sslmode to 'disable' on the foreign server, if the network between the servers can be trusted.";
+	else
+		walk->hint = "Set option gssencmode to 'disable' on the foreign server, if the network between the servers can be trusted.";
+	note_fatal(walk, ERRCODE_FEATURE_NOT_SUPPORTED);
+}
+
+/* To the next address, or the next host. */
+static void
+next_address(EpWalk *walk)
+{
+	walk->without_options = false;
+	walk->address++;
+}
+
+/* libpq says what it waits for. */
+static void
+watch_attempt(EpWalk *walk, PostgresPollingStatusType status)
+{
+	ep_watch_set(&walk->watch, PQsocket(walk->conn),
+				 status == PGRES_POLLING_READING ? EPOLLIN : EPOLLOUT);
+}
+
+static void
+on_attempt(EpWatch *watch, uint32 events)
+{
+	EpWalk	   *walk = watch->arg;
+	MemoryContext old = MemoryContextSwitchTo(walk->context);
+	PostgresPollingStatusType status;
+	uint64		began = ep_now_us();
+
+	/* the socket may be another one afterwards, even under the same number */
+	ep_watch_clear(watch);
+	status = PQconnectPoll(walk->conn);
+	check_step(walk, began);
+
+	if (status == PGRES_POLLING_READING || status == PGRES_POLLING_WRITING)
+		watch_attempt(walk, status);
+	else if (status == PGRES_POLLING_OK && (PQsslInUse(walk->conn) || PQgssEncInUse(walk->conn)))
+	{
+		note_encrypted(walk);
+		PQsetnonblocking(walk->conn, 1);	/* for the goodbye */
+		drop_attempt(walk);
+		next_address(walk);
+	}
+	else if (status != PGRES_POLLING_OK)
+	{
+		bool		again = note_failure(walk, false);
+
+		drop_attempt(walk);
+		if (!again)
+			next_address(walk);
+	}
+	MemoryContextSwitchTo(old);
+
+	if (status == PGRES_POLLING_OK && walk->conn)
+		deliver_connection(walk);
+	else if (walk->conn == NULL)
+		go_on(walk);
+}
+
+/* What target_session_attrs is to be in this round. */
+static const char *
+session_attrs(const EpWalk *walk)
+{
+	if (!walk->info.prefer_standby)
+		return walk->info.session_attrs;
+	return walk->second_round ? "any" : "standby";
+}
+
+/* Begins an attempt at the address whose turn it is; false if it failed at once, which is noted. */
+static bool
+begin_attempt(EpWalk *walk)
+{
+	EpHost	   *host = &walk->info.hosts[walk->host];
+	uint64		began = ep_now_us();
+
+	walk->conn = ep_conninfo_connect(&walk->info, host, &host->addresses[walk->address],
+									 session_attrs(walk), !walk->without_options);
+	if (walk->conn == NULL)
+	{
+		begin_error(walk, host, &host->addresses[walk->address]);
+		appendStringInfoString(&walk->errors, "out of memory");
+		walk->can_mend = true;
+		return false;
+	}
+	check_step(walk, began);
+	if (PQstatus(walk->conn) == CONNECTION_BAD)
+	{
+		(void) note_failure(walk, true);
+		drop_attempt(walk);
+		return false;
+	}
+
+	PQsetNoticeReceiver(walk->conn, swallow_notice, NULL);
+	PQsetErrorVerbosity(walk->conn, PQERRORS_VERBOSE);
+	PQsetErrorContextVisibility(walk->conn, PQSHOW_CONTEXT_NEVER);
+	walk->catcher = ep_keycatcher_start(walk->conn);
+	walk->deadline = walk->timeout_us ? began + walk->timeout_us : 0;
+	if (walk->deadline)
+		ep_loop_wake_at(walk->deadline);
+	watch_attempt(walk, PGRES_POLLING_WRITING);
+	return true;
+}
+
+/* ---------------------------------------------------------------- the walk */
+
+/* For prefer-standby: back to the first host, if some answered without being a standby. */
+static bool
+begin_second_round(EpWalk *walk)
+{
+	if (!walk->info.prefer_standby || walk->second_round)
+		return false;
+	walk->second_round = true;
+	walk->host = 0;
+	walk->address = 0;
+	for (int h = 0; h < walk->info.nhosts; h++)
+	{
+		for (int a = 0; a < walk->info.hosts[h].naddresses; a++)
+		{
+			if (walk->info.hosts[h].addresses[a].wrong_role)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Goes to the next address and begins something there; false if none is left. */
+static bool
+begin_next(EpWalk *walk)
+{
+	for (;;)
+	{
+		EpHost	   *host;
+
+		if (walk->host >= walk->info.nhosts)
+		{
+			if (!begin_second_round(walk))
+				return false;
+			continue;
+		}
+		host = &walk->info.hosts[walk->host];
+		if (!have_addresses(walk, host))
+			return true;
+		if (walk->address >= host->naddresses)
+		{
+			walk->host++;
+			walk->address = 0;
+			continue;
+		}
+		if (walk->second_round && !host->addresses[walk->address].wrong_role)
+		{
+			walk->address++;
+			continue;
+		}
+		if (begin_attempt(walk))
+			return true;
+		next_address(walk);
+	}
+}
+
+/* Begins what comes next, or tells of the end; then the walk is gone. */
+static void
+go_on(EpWalk *walk)
+{
+	MemoryContext old = MemoryContextSwitchTo(walk->context);
+	bool		under_way = walk->usable && begin_next(walk);
+
+	MemoryContextSwitchTo(old);
+	if (!under_way)
+		deliver_failure(walk);
+}
+
+/*
+ * Begin to connect by a definition, of which a private copy is made.  done is
+ * called once with the outcome, from ep_walk_tick() or from the loop, unless
+ * ep_walk_abort() comes first; the walk is gone when it returns.  The caller
+ * calls ep_walk_tick() in each round of the loop.
+ */
+EpWalk *
+ep_walk_start(const EpPoolDef *def, EpWalkDone done, void *arg)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "enhanced_pool walk", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	EpWalk	   *walk = palloc0(sizeof(EpWalk));
+
+	walk->context = context;
+	walk->def = *def;
+	walk->done = done;
+	walk->arg = arg;
+	walk->timeout_us = (uint64) (EP_NUM(&walk->def.set, EP_S_CONNECT_TIMEOUT) * 1000000);
+	initStringInfo(&walk->errors);
+	ep_watch_init(&walk->watch, on_attempt, walk);
+	walk->usable = ep_conninfo_parse(&walk->info, &walk->def);
+	if (!walk->usable)
+	{
+		appendStringInfoString(&walk->errors, walk->info.error);
+		note_fatal(walk, walk->info.sqlstate);
+	}
+	MemoryContextSwitchTo(old);
+
+	/* the first step is the next tick's */
+	ep_loop_wake_at(0);
+	return walk;
+}
+
+/* The look-up or attempt has taken all its time. */
+static void
+time_is_over(EpWalk *walk)
+{
+	EpHost	   *host = &walk->info.hosts[walk->host];
+	double		seconds = walk->timeout_us / 1e6;
+
+	if (walk->resolver)
+	{
+		ep_resolver_free(walk->resolver);
+		walk->resolver = NULL;
+		look_up_failed(walk, psprintf("no answer from the name servers within %g s", seconds));
+		return;
+	}
+	begin_error(walk, host, &host->addresses[walk->address]);
+	if (PQstatus(walk->conn) == CONNECTION_STARTED)
+		appendStringInfo(&walk->errors, "could not connect within %g s", seconds);
+	else
+		appendStringInfo(&walk->errors, "connected, but the server was not ready within %g s", seconds);
+	walk->can_mend = true;
+	drop_attempt(walk);
+	next_address(walk);
+}
+
+/*
+ * Let a walk take its first step, repeat its look-up, or give up what takes
+ * too long.  now_us is monotonic.  May call done: the walk is gone then.
+ */
+void
+ep_walk_tick(EpWalk *walk, uint64 now_us)
+{
+	MemoryContext old;
+	bool		proceed = !walk->started;
+
+	if (walk->delivering)
+		return;
+	walk->started = true;
+	old = MemoryContextSwitchTo(walk->context);
+	if (walk->resolver)
+	{
+		ep_resolver_tick(walk->resolver);
+		if (ep_resolver_done(walk->resolver))
+		{
+			take_addresses(walk);
+			proceed = true;
+		}
+	}
+	if (!proceed && walk->deadline)
+	{
+		proceed = now_us >= walk->deadline;
+		if (proceed)
+			time_is_over(walk);
+		else
+			ep_loop_wake_at(walk->deadline);
+	}
+	MemoryContextSwitchTo(old);
+	if (proceed)
+		go_on(walk);
+}
+
+/* End a walk without telling anybody.  Not allowed to throw; does nothing while done is running. */
+void
+ep_walk_abort(EpWalk *walk)
+{
+	if (!walk->delivering)
+		free_walk(walk);
+}

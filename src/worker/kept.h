@@ -1,0 +1,89 @@
+/*-------------------------------------------------------------------------
+ *
+ * kept.h
+ *		What a worker keeps of each connection besides its slot in shared
+ *		memory, and the parts that act on it: opener, tender, closer, upkeep.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EP_KEPT_H
+#define EP_KEPT_H
+
+#include "postgres.h"
+#include "libpq-fe.h"
+
+#include "shared/shared.h"
+#include "wire/wire.h"
+#include "worker/canceller.h"
+#include "worker/connector.h"
+#include "worker/loop.h"
+#include "worker/talk.h"
+
+/* What the worker is doing with a connection at this moment. */
+typedef enum EpTask
+{
+	EP_TASK_NONE = 0,			/* watched for closure alone: idle or leased */
+	EP_TASK_WALK,				/* libpq connects and authenticates */
+	EP_TASK_GREET,				/* the first Sync: does the stream stand where it should? */
+	EP_TASK_SETUP,				/* connect_query and what startup options could not say */
+	EP_TASK_DRAIN,				/* cancelled; reading to the end of what the backend left */
+	EP_TASK_AWAIT_CANCEL,		/* drained; waiting until no cancel request is on its way */
+	EP_TASK_RESET,
+	EP_TASK_VALIDATE,
+	EP_TASK_CLOSE				/* Terminate sent; waiting for the end of file */
+} EpTask;
+
+typedef struct EpKept
+{
+	uint64		conn_id;		/* 0: place unused */
+	int			slot;
+	EpTask		task;
+	uint64		deadline;		/* monotonic us, of the task; 0: none */
+	EpWalk	   *walk;
+	PGconn	   *pg;
+	int			fd;				/* a dup of libpq's socket, or -1 */
+	EpWatch		watch;
+	EpWire		wire;
+	EpTalk		talk;
+	EpCancelKey key;
+	EpCancel   *cancel;			/* requests on their way, or NULL */
+	bool		no_options;		/* settings go as SET */
+} EpKept;
+
+/* keeper.c */
+extern EpKept *ep_kept(int slot);
+extern EpConn *ep_kept_conn(const EpKept *kept);
+extern EpPool *ep_kept_pool(const EpKept *kept);
+extern EpKept *ep_kept_begin(int slot, uint64 conn_id);
+extern void ep_kept_run(EpKept *kept, EpTask task, uint64 deadline);
+extern void ep_kept_rest(EpKept *kept);
+extern void ep_kept_give(EpKept *kept);
+extern void ep_kept_break(EpKept *kept, const char *why);
+extern const char *ep_kept_text(const EpPool *pool, EpSettingId id);
+extern uint64 ep_keeper_epoch(void);
+extern int	ep_keeper_worker(void);
+
+/* opener.c */
+extern void ep_opener_open(EpPool *pool, bool overflow, uint64 now_us);
+extern void ep_opener_talked(EpKept *kept, EpTalkState state);
+extern void ep_opener_failed(EpKept *kept, const char *why);
+extern void ep_opener_put_settings(EpKept *kept);
+
+/* tender.c */
+extern void ep_tender_tick(EpKept *kept, EpConnState state, uint64 now_us);
+extern void ep_tender_talked(EpKept *kept, EpTalkState state);
+
+/* closer.c */
+extern void ep_closer_begin(EpKept *kept);
+extern void ep_closer_event(EpKept *kept);
+extern void ep_closer_finish(EpKept *kept);
+extern void ep_closer_abandon(EpKept *kept);
+
+/* upkeep.c */
+extern void ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer);
+extern void ep_upkeep_reload(void);
+
+/* watchdog.c */
+extern void ep_watchdog_tick(uint64 now_us);
+
+#endif							/* EP_KEPT_H */

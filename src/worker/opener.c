@@ -1,0 +1,285 @@
+/*-------------------------------------------------------------------------
+ *
+ * opener.c
+ *		Opening connections: from a free slot to the idle list.
+ *
+ * The connector walks over hosts and ends with an authenticated PGconn.  Then
+ * libpq is left alone: what it sent and read last is not known to us, so the
+ * first thing we send is one Sync, and anything but asynchronous messages and
+ * ReadyForQuery as its answer ends the connection.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "common/pg_prng.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "brain/schedule.h"
+#include "worker/kept.h"
+
+/* For greeting and connect_query together. */
+#define SETUP_TIMEOUT_US	30000000
+
+/* While a remote is down, this often a line in the log. */
+#define LOG_INTERVAL_US		60000000
+
+/* ---------------------------------------------------------------- failure */
+
+typedef struct Failure
+{
+	int			sqlstate;
+	bool		fatal;
+	bool		slow;			/* kept the worker from its loop */
+	const char *error;
+	const char *hint;
+} Failure;
+
+/* Not more often than once per interval and pool. */
+static bool
+may_log(const EpPool *pool)
+{
+	static uint64 *last = NULL;
+	uint64		now = ep_now_us();
+	int			place = (int) (pool - ep_pools);
+
+	if (last == NULL)
+		last = MemoryContextAllocZero(TopMemoryContext, sizeof(uint64) * ep_control->max_pools);
+	if (last[place] != 0 && now - last[place] < LOG_INTERVAL_US)
+		return false;
+	last[place] = now;
+	return true;
+}
+
+/* Caller holds the pool's lock. */
+static void
+note_failure(EpPool *pool, const Failure *failure)
+{
+	double		base = EP_NUM(&pool->def.set, EP_S_RETRY_BACKOFF);
+
+	pool->failed_walks++;
+	pool->stats.connection_errors++;
+	pool->fatal_error = failure->fatal;
+	pool->last_sqlstate = failure->sqlstate;
+	pool->last_error_at = GetCurrentTimestamp();
+	strlcpy(pool->last_error, failure->error, sizeof(pool->last_error));
+	strlcpy(pool->last_hint, failure->hint ? failure->hint : "", sizeof(pool->last_hint));
+	pool->fill_target = 0;
+	pool->backoff = ep_schedule_backoff(base, pool->backoff);
+	if (failure->slow)
+		pool->backoff = ep_schedule_backoff(Max(base, 1), Max(pool->backoff, 1));
+	pool->failing = true;
+	pool->next_try_at = pool->backoff == 0 ? 0 :
+		ep_now_us() + ep_schedule_delay_us(pool->backoff, pg_prng_double(&pg_global_prng_state));
+	ep_queue_wake_all(pool);
+}
+
+static void
+fail(EpKept *kept, const Failure *failure)
+{
+	EpPool	   *pool = ep_kept_pool(kept);
+	char		name[NAMEDATALEN];
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	note_failure(pool, failure);
+	ep_conn_to_broken(ep_kept_conn(kept));
+	strlcpy(name, pool->def.name, sizeof(name));
+	LWLockRelease(&pool->lock);
+	kept->task = EP_TASK_NONE;
+	kept->deadline = 0;
+	SetLatch(MyLatch);
+	if (may_log(pool))
+		ereport(LOG,
+				(errcode(failure->sqlstate),
+				 errmsg("pool \"%s\": could not connect", name),
+				 errdetail_internal("%s", failure->error)));
+}
+
+/* What came after the authentication went wrong; why is copied. */
+void
+ep_opener_failed(EpKept *kept, const char *why)
+{
+	const EpConn *conn = ep_kept_conn(kept);
+	char		error[EP_ERROR_SIZE];
+	Failure		failure = {.sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, .error = error};
+
+	snprintf(error, sizeof(error), "host \"%s\", port %d: %s", conn->host, conn->port, why);
+	fail(kept, &failure);
+}
+
+/* ------------------------------------------------------------------ setup */
+
+/* What startup options could not say: a pooler in between does not take them. */
+void
+ep_opener_put_settings(EpKept *kept)
+{
+	if (kept->no_options)
+		ep_talk_query(&kept->talk, &kept->wire,
+					  "SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET extra_float_digits = 3");
+}
+
+static void
+ready(EpKept *kept)
+{
+	EpConn	   *conn = ep_kept_conn(kept);
+	EpPool	   *pool = ep_kept_pool(kept);
+	char		name[NAMEDATALEN];
+	bool		log;
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	pool->failing = false;
+	pool->fatal_error = false;
+	pool->backoff = 0;
+	pool->next_try_at = 0;
+	pool->stats.total_created++;
+	conn->tx_status = 'I';
+	conn->read_only = kept->talk.read_only == 1;
+	conn->last_used_us = conn->last_validated_us = ep_now_us();
+	conn->last_used_at = conn->last_validated_at = GetCurrentTimestamp();
+	if (pool->size - pool->n_ending >= pool->fill_target)
+		pool->fill_target = 0;
+	log = EP_BOOL(&pool->def.set, EP_S_LOG_CONNECTIONS);
+	strlcpy(name, pool->def.name, sizeof(name));
+	LWLockRelease(&pool->lock);
+	if (log)
+		ereport(LOG,
+				(errmsg("pool \"%s\": connection " UINT64_FORMAT " opened to host \"%s\", port %d (remote process %d)",
+						name, kept->conn_id, conn->host, conn->port, conn->remote_pid)));
+	ep_kept_give(kept);
+}
+
+static void
+set_up(EpKept *kept)
+{
+	const char *connect_query = ep_kept_text(ep_kept_pool(kept), EP_S_CONNECT_QUERY);
+	int			read_only = kept->talk.read_only;
+
+	ep_talk_begin(&kept->talk);
+	kept->talk.read_only = read_only;
+	ep_opener_put_settings(kept);
+	if (connect_query[0] != '\0')
+		ep_talk_query(&kept->talk, &kept->wire, connect_query);
+	ep_kept_run(kept, EP_TASK_SETUP, kept->deadline);
+}
+
+/* The greeting or the set-up has ended. */
+void
+ep_opener_talked(EpKept *kept, EpTalkState state)
+{
+	char		why[EP_TALK_ERROR_SIZE + 64];
+
+	if (state == EP_TALK_LOST)
+		ep_opener_failed(kept, kept->talk.error);
+	else if (kept->talk.failed)
+	{
+		snprintf(why, sizeof(why), "connect_query failed: %s", kept->talk.error);
+		ep_opener_failed(kept, why);
+	}
+	else if (kept->talk.tx_status != 'I')
+		ep_opener_failed(kept, "the connection is in a transaction after it was opened");
+	else if (kept->task == EP_TASK_GREET)
+		set_up(kept);
+	else
+		ready(kept);
+}
+
+/* ---------------------------------------------------------------- the walk */
+
+/* Takes over what the connector brought.  Returns false if there is no descriptor for it. */
+static bool
+adopt(EpKept *kept, EpWalkResult *result)
+{
+	EpConn	   *conn = ep_kept_conn(kept);
+	EpPool	   *pool = ep_kept_pool(kept);
+	double		lifetime;
+
+	kept->pg = result->conn;
+	kept->key = result->key;
+	kept->no_options = result->no_options;
+	explicit_bzero(&result->key, sizeof(result->key));
+	kept->fd = fcntl(PQsocket(kept->pg), F_DUPFD_CLOEXEC, 3);
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	lifetime = EP_NUM(&pool->def.set, EP_S_MAX_LIFETIME);
+	conn->remote_pid = PQbackendPID(kept->pg);
+	strlcpy(conn->host, result->host, sizeof(conn->host));
+	conn->port = result->port;
+	conn->password_used = conn->password_used && PQconnectionUsedPassword(kept->pg);
+	conn->no_options = result->no_options;
+	conn->server_version = PQserverVersion(kept->pg);
+	conn->created_at = GetCurrentTimestamp();
+	conn->created_us = ep_now_us();
+	conn->expires_us = ep_schedule_expiry_us(conn->created_us, lifetime, pg_prng_double(&pg_global_prng_state));
+	LWLockRelease(&pool->lock);
+	return kept->fd >= 0;
+}
+
+static void
+walked(void *arg, EpWalkResult *result)
+{
+	EpKept	   *kept = arg;
+
+	kept->walk = NULL;
+	if (result->conn == NULL)
+	{
+		Failure		failure = {
+			.sqlstate = result->sqlstate, .fatal = result->fatal, .slow = result->slow,
+			.error = result->error, .hint = result->hint
+		};
+
+		fail(kept, &failure);
+		return;
+	}
+	if (!adopt(kept, result))
+	{
+		ep_opener_failed(kept, "no descriptor left for the connection");
+		return;
+	}
+	ep_wire_reset(&kept->wire, kept->fd);
+	ep_talk_begin(&kept->talk);
+	kept->talk.strict = true;
+	ep_talk_sync(&kept->talk, &kept->wire);
+	ep_loop_wake_at(ep_now_us() + SETUP_TIMEOUT_US);
+	ep_kept_run(kept, EP_TASK_GREET, ep_now_us() + SETUP_TIMEOUT_US);
+}
+
+/*
+ * Starts to open one connection, if there is a slot for it.  Called with no
+ * lock held.
+ */
+void
+ep_opener_open(EpPool *pool, bool overflow, uint64 now_us pg_attribute_unused())
+{
+	static EpPoolDef def;
+	EpConn	   *conn;
+	EpKept	   *kept;
+	EpWalk	   *walk;
+	uint64		conn_id = 0;
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	conn = pool->in_use && !pool->closing ? ep_conn_alloc(pool, ep_keeper_epoch(), overflow) : NULL;
+	if (conn)
+	{
+		def = pool->def;
+		conn_id = conn->conn_id;
+		conn->conn_hash = def.conn_hash;
+		conn->password_used = def.password_given;
+	}
+	LWLockRelease(&pool->lock);
+	if (conn == NULL)
+		return;
+
+	kept = ep_kept_begin(ep_conn_slot(conn), conn_id);
+	kept->task = EP_TASK_WALK;
+	walk = ep_walk_start(&def, walked, kept);
+	explicit_bzero(&def, sizeof(def));
+	/* it may have ended before it returned */
+	if (kept->conn_id == conn_id && kept->task == EP_TASK_WALK)
+		kept->walk = walk;
+}

@@ -1,0 +1,200 @@
+/*-------------------------------------------------------------------------
+ *
+ * talk.c
+ *		The worker's own exchanges with a remote server.
+ *
+ * Statements go as simple queries, one message each, without awaiting the
+ * answer of the one before; the answers are counted by ReadyForQuery.  Nothing
+ * blocks: the keeper calls ep_talk_step() when the socket has something.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "worker/talk.h"
+
+/* Starts with nothing to wait for. */
+void
+ep_talk_begin(EpTalk *talk)
+{
+	memset(talk, 0, sizeof(EpTalk));
+	talk->tx_status = 'I';
+	talk->read_only = -1;
+}
+
+/* Asks for a ReadyForQuery and for nothing else. */
+void
+ep_talk_sync(EpTalk *talk, EpWire *wire)
+{
+	ep_wire_put_simple(wire, 'S');
+	talk->answers++;
+}
+
+/* Adds a statement, or several separated by semicolons. */
+void
+ep_talk_query(EpTalk *talk, EpWire *wire, const char *sql)
+{
+	ep_wire_put_query(wire, sql);
+	talk->answers++;
+}
+
+/*
+ * Takes over where a backend stopped reading.  Returns false if what it left
+ * cannot be made sense of.
+ */
+bool
+ep_talk_resume(EpTalk *talk, EpWire *wire, const EpUnfinished *unfinished)
+{
+	/* a remote that waits for data of a COPY may be in either protocol: no telling how often it answers */
+	if (unfinished->copy_in || ep_wire_resume(wire, unfinished) != EP_IO_OK)
+	{
+		strlcpy(talk->error, "the exchange was left at a point from which it cannot be finished", sizeof(talk->error));
+		return false;
+	}
+	talk->answers = unfinished->syncs;
+	if (unfinished->need_sync)
+		ep_talk_sync(talk, wire);
+	return true;
+}
+
+static EpTalkState
+lost(EpTalk *talk, const char *why)
+{
+	/* a FATAL message that came before the end says more */
+	if (!talk->failed)
+		strlcpy(talk->error, why, sizeof(talk->error));
+	return EP_TALK_LOST;
+}
+
+static void
+note_error(EpTalk *talk, const EpMessage *msg)
+{
+	EpErrorFields fields;
+
+	talk->failed = true;
+	if (!ep_parse_error(msg, &fields))
+	{
+		strlcpy(talk->error, "malformed error message", sizeof(talk->error));
+		return;
+	}
+	ep_copy_text(talk->error, sizeof(talk->error), fields.message ? fields.message : "unknown error");
+	strlcpy(talk->sqlstate, fields.sqlstate ? fields.sqlstate : "", sizeof(talk->sqlstate));
+}
+
+static void
+note_parameter(EpTalk *talk, const EpMessage *msg)
+{
+	EpReader	r;
+	const char *name;
+	const char *value;
+
+	ep_reader_init(&r, msg);
+	name = ep_read_string(&r);
+	value = ep_read_string(&r);
+	if (r.bad)
+		return;
+	if (strcmp(name, "in_hot_standby") == 0 || strcmp(name, "default_transaction_read_only") == 0)
+		talk->read_only = Max(talk->read_only, 0) | (strcmp(value, "on") == 0);
+}
+
+static void
+note_tag(EpTalk *talk, const EpMessage *msg)
+{
+	EpReader	r;
+	const char *tag;
+
+	ep_reader_init(&r, msg);
+	tag = ep_read_string(&r);
+	if (strncmp(tag, "DISCARD ALL", 11) == 0 || strncmp(tag, "DEALLOCATE", 10) == 0)
+		talk->forget = true;
+}
+
+/* Returns false if the message has no place here. */
+static bool
+take_message(EpTalk *talk, const EpMessage *msg)
+{
+	switch (msg->type)
+	{
+		case 'Z':
+			if (!ep_parse_ready(msg, &talk->tx_status))
+				return false;
+			talk->answers--;
+			return talk->answers >= 0;
+		case 'S':
+			note_parameter(talk, msg);
+			return true;
+		case 'N':
+		case 'A':
+			return true;
+		case 'E':
+			note_error(talk, msg);
+			return !talk->strict;
+		case 'C':
+			note_tag(talk, msg);
+			return !talk->strict;
+		case 'G':
+		case 'W':
+			return false;		/* nobody here has data for a COPY */
+		default:
+			return !talk->strict;
+	}
+}
+
+/* Looks at all that was received. */
+static EpTalkState
+read_messages(EpTalk *talk, EpWire *wire)
+{
+	EpMessage	msg;
+
+	for (;;)
+	{
+		if (wire->to_skip > 0 && ep_wire_drop_rest(wire) == EP_IO_AGAIN)
+			return EP_TALK_BUSY;
+		if (talk->answers == 0 && wire->in_start == wire->in_end)
+			return EP_TALK_DONE;
+		if (!talk->strict && ep_wire_drop_data(wire))
+			continue;
+		switch (ep_wire_next(wire, &msg))
+		{
+			case EP_IO_OK:
+				if (!take_message(talk, &msg))
+					return lost(talk, "unexpected message from the remote server");
+				break;
+			case EP_IO_AGAIN:
+				return EP_TALK_BUSY;
+			default:
+				return lost(talk, wire->complaint ? wire->complaint : "malformed message");
+		}
+	}
+}
+
+/*
+ * Sends and reads what is possible at this moment.  Blocks never.  Memory: the
+ * wire's buffers.
+ */
+EpTalkState
+ep_talk_step(EpTalk *talk, EpWire *wire)
+{
+	for (;;)
+	{
+		EpTalkState state = read_messages(talk, wire);
+		EpIo		io;
+
+		if (state != EP_TALK_BUSY)
+			return state;
+		if (ep_wire_flush(wire) == EP_IO_ERROR)
+		{
+			/* what the remote said before it closed may still be there to read */
+			while ((io = ep_wire_fill(wire)) == EP_IO_OK)
+				(void) read_messages(talk, wire);
+			return lost(talk, "could not send to the remote server");
+		}
+		io = ep_wire_fill(wire);
+		if (io == EP_IO_AGAIN)
+			return EP_TALK_BUSY;
+		if (io == EP_IO_EOF)
+			return lost(talk, "the remote server closed the connection");
+		if (io != EP_IO_OK)
+			return lost(talk, "could not receive from the remote server");
+	}
+}

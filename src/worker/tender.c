@@ -1,0 +1,289 @@
+/*-------------------------------------------------------------------------
+ *
+ * tender.c
+ *		What happens to a connection between two leases: cancelling and
+ *		draining what a backend left, resetting, validating.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/timestamp.h"
+
+#include "worker/kept.h"
+
+#define DRAIN_TIMEOUT_US	10000000	/* from the cancel request to the end of the answer */
+#define RESET_TIMEOUT_US	30000000
+#define VALIDATE_TIMEOUT_US	10000000
+
+/* ----------------------------------------------------------------- cancel */
+
+static void
+start_cancel(EpKept *kept)
+{
+	if (kept->cancel == NULL)
+		kept->cancel = ep_cancel_start(kept->pg, &kept->key);
+}
+
+/* Is no request on its way any more?  Frees them then. */
+static bool
+cancel_settled(EpKept *kept)
+{
+	if (kept->cancel == NULL)
+		return true;
+	if (ep_cancel_busy(kept->cancel))
+		return false;
+	ep_cancel_free(kept->cancel);
+	kept->cancel = NULL;
+	return true;
+}
+
+/* A holder that goes on with its connection has asked for a cancel, or its statement has ended. */
+static void
+tend_leased(EpKept *kept, uint64 now_us)
+{
+	EpConn	   *conn = ep_kept_conn(kept);
+	EpPool	   *pool = ep_kept_pool(kept);
+
+	if (!conn->cancel_busy && kept->cancel == NULL)
+		return;
+	if (conn->cancel_wanted)
+	{
+		start_cancel(kept);
+		ep_cancel_tick(kept->cancel, now_us);
+		return;
+	}
+	if (kept->cancel)
+	{
+		ep_cancel_stop_repeating(kept->cancel);
+		ep_cancel_tick(kept->cancel, now_us);
+	}
+	if (!cancel_settled(kept))
+		return;
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	if (conn->state == EP_LEASED && !conn->cancel_wanted)
+	{
+		conn->cancel_busy = false;
+		ep_wake_proc(conn->owner);
+	}
+	LWLockRelease(&pool->lock);
+}
+
+/* -------------------------------------------------------- cancel and drain */
+
+static void
+begin_drain(EpKept *kept, uint64 now_us)
+{
+	EpConn	   *conn = ep_kept_conn(kept);
+	EpUnfinished unfinished = conn->unfinished; /* not written by anybody else in this state */
+
+	ep_wire_reset(&kept->wire, kept->fd);
+	ep_talk_begin(&kept->talk);
+	if (!ep_talk_resume(&kept->talk, &kept->wire, &unfinished))
+	{
+		ep_kept_break(kept, kept->talk.error);
+		return;
+	}
+	if (kept->talk.answers > 0)
+		start_cancel(kept);
+	ep_kept_run(kept, EP_TASK_DRAIN, now_us + DRAIN_TIMEOUT_US);
+}
+
+/*
+ * Everything was read.  The transaction status of an answer that the backend
+ * had begun to read is not known, so a ROLLBACK is always sent.
+ */
+static void
+end_drain(EpKept *kept)
+{
+	EpPool	   *pool = ep_kept_pool(kept);
+	EpConn	   *conn = ep_kept_conn(kept);
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	conn->needs_rollback = true;
+	conn->cancel_wanted = conn->cancel_busy = false;
+	ep_conn_to_resetting(conn);
+	LWLockRelease(&pool->lock);
+	kept->task = EP_TASK_NONE;
+	kept->deadline = 0;
+	SetLatch(MyLatch);
+}
+
+/* The next holder must not be hit by a request meant for the last one. */
+static void
+await_cancel(EpKept *kept, uint64 now_us)
+{
+	if (kept->cancel)
+	{
+		ep_cancel_stop_repeating(kept->cancel);
+		ep_cancel_tick(kept->cancel, now_us);
+	}
+	if (cancel_settled(kept))
+		end_drain(kept);
+}
+
+/* ------------------------------------------------------------------- reset */
+
+static void
+begin_reset(EpKept *kept, uint64 now_us)
+{
+	EpConn	   *conn = ep_kept_conn(kept);
+	EpPool	   *pool = ep_kept_pool(kept);
+	const char *text;
+	bool		never;
+
+	LWLockAcquire(&pool->lock, LW_SHARED);
+	never = EP_INT(&pool->def.set, EP_S_RESET) == EP_RESET_NEVER;
+	LWLockRelease(&pool->lock);
+
+	ep_wire_reset(&kept->wire, kept->fd);
+	ep_talk_begin(&kept->talk);
+	if (conn->needs_rollback)
+		ep_talk_query(&kept->talk, &kept->wire, "ROLLBACK");
+	if (!never)
+	{
+		ep_talk_query(&kept->talk, &kept->wire, ep_kept_text(pool, EP_S_RESET_QUERY));
+		ep_opener_put_settings(kept);
+		text = ep_kept_text(pool, EP_S_CONNECT_QUERY);
+		if (text[0] != '\0')
+			ep_talk_query(&kept->talk, &kept->wire, text);
+	}
+	else if (conn->name_set)
+		ep_talk_query(&kept->talk, &kept->wire, "RESET application_name");
+	ep_kept_run(kept, EP_TASK_RESET, now_us + RESET_TIMEOUT_US);
+}
+
+static void
+end_reset(EpKept *kept)
+{
+	EpPool	   *pool = ep_kept_pool(kept);
+	EpConn	   *conn = ep_kept_conn(kept);
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	if (kept->talk.forget)
+		ep_conn_forget_statements(conn);
+	if (kept->talk.read_only >= 0)
+		conn->read_only = kept->talk.read_only == 1;
+	conn->last_role = InvalidOid;
+	conn->dirty = conn->name_set = conn->needs_rollback = false;
+	conn->tx_status = 'I';
+	conn->stats.reset_count++;
+	pool->stats.reset_count++;
+	LWLockRelease(&pool->lock);
+	ep_kept_give(kept);
+}
+
+/* -------------------------------------------------------------- validation */
+
+static void
+begin_validation(EpKept *kept, uint64 now_us)
+{
+	EpPool	   *pool = ep_kept_pool(kept);
+
+	ep_wire_reset(&kept->wire, kept->fd);
+	ep_talk_begin(&kept->talk);
+	ep_talk_query(&kept->talk, &kept->wire, ep_kept_text(pool, EP_S_VALIDATION_QUERY));
+	ep_kept_run(kept, EP_TASK_VALIDATE, now_us + VALIDATE_TIMEOUT_US);
+}
+
+static void
+end_validation(EpKept *kept, bool valid)
+{
+	EpPool	   *pool = ep_kept_pool(kept);
+	EpConn	   *conn = ep_kept_conn(kept);
+	char		why[EP_TALK_ERROR_SIZE + 64];
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	conn->stats.validation_count++;
+	pool->stats.validation_count++;
+	if (valid)
+	{
+		conn->last_validated_us = ep_now_us();
+		conn->last_validated_at = GetCurrentTimestamp();
+		if (kept->talk.read_only >= 0)
+			conn->read_only = kept->talk.read_only == 1;
+	}
+	else
+	{
+		conn->stats.validation_failures++;
+		pool->stats.validation_failures++;
+	}
+	LWLockRelease(&pool->lock);
+	if (valid)
+	{
+		ep_kept_give(kept);
+		return;
+	}
+	snprintf(why, sizeof(why), "validation failed: %s", kept->talk.error);
+	ep_kept_break(kept, why);
+}
+
+/* --------------------------------------------------------------- interface */
+
+/* An exchange of this file's has ended. */
+void
+ep_tender_talked(EpKept *kept, EpTalkState state)
+{
+	bool		good = state == EP_TALK_DONE && !kept->talk.failed && kept->talk.tx_status == 'I';
+
+	switch (kept->task)
+	{
+		case EP_TASK_DRAIN:
+			if (state == EP_TALK_LOST)
+			{
+				ep_kept_break(kept, kept->talk.error);
+				break;
+			}
+			kept->task = EP_TASK_AWAIT_CANCEL;
+			ep_watch_set(&kept->watch, kept->fd, EPOLLRDHUP);
+			await_cancel(kept, ep_now_us());
+			break;
+		case EP_TASK_RESET:
+			if (good)
+				end_reset(kept);
+			else
+				ep_kept_break(kept, kept->talk.error[0] ? kept->talk.error : "still in a transaction after the reset");
+			break;
+		case EP_TASK_VALIDATE:
+			end_validation(kept, good);
+			break;
+		default:
+			Assert(false);
+			break;
+	}
+}
+
+/*
+ * Begins what the state of a connection asks for and goes on with cancel
+ * requests.  state was read without a lock: those that lead here are left by
+ * nobody but this process, except LEASED and IDLE.
+ */
+void
+ep_tender_tick(EpKept *kept, EpConnState state, uint64 now_us)
+{
+	if (kept->task == EP_TASK_DRAIN && kept->cancel)
+		ep_cancel_tick(kept->cancel, now_us);
+	else if (kept->task == EP_TASK_AWAIT_CANCEL)
+		await_cancel(kept, now_us);
+	if (kept->task != EP_TASK_NONE)
+		return;
+	switch (state)
+	{
+		case EP_LEASED:
+			tend_leased(kept, now_us);
+			break;
+		case EP_CANCELLING:
+			begin_drain(kept, now_us);
+			break;
+		case EP_RESETTING:
+			begin_reset(kept, now_us);
+			break;
+		case EP_VALIDATING:
+			begin_validation(kept, now_us);
+			break;
+		default:
+			break;
+	}
+}

@@ -1,0 +1,198 @@
+/*-------------------------------------------------------------------------
+ *
+ * upkeep.c
+ *		Looking after each pool: size, expiry, due validations, changed
+ *		definitions, reloaded parameters.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+
+#include "brain/sizing.h"
+#include "worker/kept.h"
+
+/* A pool that nobody took a connection of for this long shrinks to min_size. */
+#define UNUSED_US	(UINT64CONST(600) * 1000000)
+
+/* How many connections are opened or ended in one round. */
+#define ROUND		16
+
+static uint64
+seconds_us(double seconds)
+{
+	return (uint64) (seconds * 1000000.0);
+}
+
+/* Caller holds the pool's lock. */
+static void
+read_input(const EpPool *pool, uint64 now_us, EpSizingInput *in)
+{
+	const EpSettings *set = &pool->def.set;
+
+	memset(in, 0, sizeof(EpSizingInput));
+	in->size = pool->size;
+	in->idle = pool->n_idle;
+	in->leased = pool->n_leased;
+	in->connecting = pool->n_connecting;
+	in->tended = pool->n_tended;
+	in->ending = pool->n_ending;
+	in->waiting = pool->n_waiting;
+	in->min_size = EP_INT(set, EP_S_MIN_SIZE);
+	in->max_size = EP_INT(set, EP_S_MAX_SIZE);
+	in->max_overflow = EP_INT(set, EP_S_MAX_OVERFLOW);
+	in->target_free = EP_INT(set, EP_S_TARGET_FREE_CONNECTIONS);
+	in->fill_target = pool->fill_target;
+	in->closing = pool->closing;
+	in->failing = pool->failing;
+	in->unused = now_us > pool->last_acquire_us + UNUSED_US;
+}
+
+/* ------------------------------------------------------------ idle ones */
+
+/* Why an idle connection should be ended, or NULL.  Caller holds the pool's lock. */
+static const char *
+reason_to_end(const EpPool *pool, const EpConn *conn, uint64 now_us, int alive, int floor)
+{
+	double		idle_timeout = EP_NUM(&pool->def.set, EP_S_IDLE_TIMEOUT);
+
+	if (pool->closing)
+		return "the pool is closed";
+	if (conn->recycle || conn->conn_hash != pool->def.conn_hash)
+		return "it was made from an older definition";
+	if (conn->expires_us != 0 && now_us >= conn->expires_us)
+		return "max_lifetime";
+	if (idle_timeout > 0 && alive > floor && now_us >= conn->last_used_us + seconds_us(idle_timeout))
+		return "idle_timeout";
+	return NULL;
+}
+
+static bool
+validation_due(const EpPool *pool, const EpConn *conn, uint64 now_us)
+{
+	double		interval = EP_NUM(&pool->def.set, EP_S_VALIDATION_INTERVAL);
+
+	return interval > 0 &&
+		now_us >= Max(conn->last_used_us, conn->last_validated_us) + seconds_us(interval);
+}
+
+/*
+ * Ends or validates idle connections for which it is time, the one unused for
+ * longest first.  At most half of them are validated at the same time: others
+ * are wanted meanwhile.
+ */
+static void
+look_at_idle(EpPool *pool, uint64 now_us, const EpSizing *sizing)
+{
+	int			ended[ROUND];
+	const char *reasons[ROUND];
+	int			n = 0;
+	int			alive;
+	int			validate;
+	int			surplus = sizing->surplus;
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	alive = pool->size - pool->n_ending;
+	validate = (pool->n_idle + 1) / 2 - pool->n_tended;
+	for (int slot = pool->idle_tail; slot != EP_NO_SLOT && n < ROUND;)
+	{
+		EpConn	   *conn = &ep_conns[slot];
+		const char *reason = reason_to_end(pool, conn, now_us, alive, sizing->floor);
+
+		slot = conn->prev;
+		if (reason == NULL && surplus > 0)
+			reason = sizing->reason;
+		if (reason)
+		{
+			ended[n] = ep_conn_slot(conn);
+			reasons[n++] = reason;
+			ep_conn_to_broken(conn);
+			alive--;
+			surplus--;
+		}
+		else if (validate > 0 && validation_due(pool, conn, now_us))
+		{
+			ep_conn_to_validating(conn);
+			validate--;
+			SetLatch(MyLatch);
+		}
+	}
+	LWLockRelease(&pool->lock);
+
+	for (int i = 0; i < n; i++)
+		ereport(DEBUG1,
+				(errmsg_internal("pool \"%s\": idle connection in slot %d is ended: %s",
+								 pool->def.name, ended[i], reasons[i])));
+	if (n > 0)
+		SetLatch(MyLatch);		/* the next tick closes them, and looks for more */
+}
+
+/* ---------------------------------------------------------------- one pool */
+
+static void
+open_some(EpPool *pool, const EpSizing *sizing, uint64 now_us)
+{
+	for (int i = 0; i < sizing->open; i++)
+		ep_opener_open(pool, false, now_us);
+	for (int i = 0; i < sizing->open_overflow; i++)
+		ep_opener_open(pool, true, now_us);
+}
+
+/*
+ * Carries out what the pool's numbers ask for.  timer tells that it is time
+ * to look at what no event announces.  No lock is held by the caller.
+ */
+void
+ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer)
+{
+	static uint32 *seen_version = NULL;
+	int			place = (int) (pool - ep_pools);
+	EpSizingInput in;
+	EpSizing	sizing;
+	uint64		next_try_at;
+	uint32		version;
+
+	if (seen_version == NULL)
+		seen_version = MemoryContextAllocZero(TopMemoryContext, sizeof(uint32) * ep_control->max_pools);
+
+	LWLockAcquire(&pool->lock, LW_SHARED);
+	read_input(pool, now_us, &in);
+	next_try_at = pool->next_try_at;
+	version = pool->def_version;
+	LWLockRelease(&pool->lock);
+
+	sizing = ep_sizing_decide(&in);
+	if (timer || sizing.surplus > 0 || (in.closing && in.idle > 0) || version != seen_version[place])
+	{
+		look_at_idle(pool, now_us, &sizing);
+		seen_version[place] = version;
+	}
+	if (in.closing && in.size == 0 && in.waiting == 0)
+		ep_pool_try_free(pool);
+	if (sizing.open + sizing.open_overflow == 0)
+		return;
+	if (next_try_at > now_us)
+		ep_loop_wake_at(next_try_at);
+	else
+		open_some(pool, &sizing, now_us);
+}
+
+/* The configuration was reloaded: what comes from parameters has new values. */
+void
+ep_upkeep_reload(void)
+{
+	for (int i = 0; i < ep_control->max_pools; i++)
+	{
+		EpPool	   *pool = &ep_pools[i];
+
+		if (!pool->in_use || pool->worker != ep_keeper_worker())
+			continue;
+		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+		if (pool->in_use && ep_settings_refresh_gucs(&pool->def.set, &pool->def.texts))
+			pool->def_version++;
+		LWLockRelease(&pool->lock);
+	}
+}

@@ -1,0 +1,139 @@
+/*-------------------------------------------------------------------------
+ *
+ * watchdog.c
+ *		Finds backends that wait for each other's connections.
+ *
+ * The picture is taken pool by pool, so it may be of no single moment.  A
+ * backend is therefore chosen only if two pictures, half a second apart, name
+ * it, waiting with the same ticket: what stands still for that long is no
+ * artefact.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "brain/deadlock.h"
+#include "worker/kept.h"
+
+typedef struct Picture
+{
+	EpDeadPool *pools;
+	EpDeadWaiter *waiters;
+	EpDeadHold *holds;
+	uint64	   *tickets;		/* by waiter */
+	int			nwaiters;
+	int			nholds;
+} Picture;
+
+static Picture *
+make_picture(void)
+{
+	Picture    *picture = MemoryContextAllocZero(TopMemoryContext, sizeof(Picture));
+
+	picture->pools = MemoryContextAllocZero(TopMemoryContext, sizeof(EpDeadPool) * ep_control->max_pools);
+	picture->waiters = MemoryContextAllocZero(TopMemoryContext, sizeof(EpDeadWaiter) * ep_control->n_backends);
+	picture->tickets = MemoryContextAllocZero(TopMemoryContext, sizeof(uint64) * ep_control->n_backends);
+	picture->holds = MemoryContextAllocZero(TopMemoryContext, sizeof(EpDeadHold) * ep_control->max_connections);
+	return picture;
+}
+
+/* Caller holds the pool's lock. */
+static void
+add_pool(Picture *picture, int place)
+{
+	const EpPool *pool = &ep_pools[place];
+	int			limit = EP_INT(&pool->def.set, EP_S_MAX_SIZE) + EP_INT(&pool->def.set, EP_S_MAX_OVERFLOW);
+
+	picture->pools[place].live = pool->size < limit || pool->n_leased < pool->size;
+	for (int proc = pool->wait_head; proc >= 0 && picture->nwaiters < ep_control->n_backends;
+		 proc = ep_backends[proc].next)
+	{
+		EpDeadWaiter *waiter = &picture->waiters[picture->nwaiters];
+
+		waiter->pool = place;
+		waiter->proc = proc;
+		waiter->since_us = ep_backends[proc].wait_start_us;
+		picture->tickets[picture->nwaiters++] = ep_backends[proc].ticket;
+	}
+}
+
+/* Returns whether anybody waits. */
+static bool
+take_picture(Picture *picture)
+{
+	picture->nwaiters = picture->nholds = 0;
+	for (int i = 0; i < ep_control->max_pools; i++)
+	{
+		picture->pools[i].live = true;
+		if (!ep_pools[i].in_use)
+			continue;
+		LWLockAcquire(&ep_pools[i].lock, LW_SHARED);
+		if (ep_pools[i].in_use)
+			add_pool(picture, i);
+		LWLockRelease(&ep_pools[i].lock);
+	}
+	if (picture->nwaiters == 0)
+		return false;
+	for (int i = 0; i < ep_control->max_connections; i++)
+	{
+		EpConn	   *conn = &ep_conns[i];
+		EpPool	   *pool = &ep_pools[conn->pool];
+
+		if (conn->state != EP_LEASED)
+			continue;
+		LWLockAcquire(&pool->lock, LW_SHARED);
+		if (conn->state == EP_LEASED && conn->owner >= 0 && conn->pool == (int) (pool - ep_pools))
+		{
+			picture->holds[picture->nholds].pool = conn->pool;
+			picture->holds[picture->nholds++].proc = conn->owner;
+		}
+		LWLockRelease(&pool->lock);
+	}
+	return true;
+}
+
+static void
+end_wait(const EpDeadWaiter *waiter, uint64 ticket)
+{
+	EpPool	   *pool = &ep_pools[waiter->pool];
+	EpBackend  *backend = &ep_backends[waiter->proc];
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	if (backend->waiting_pool == waiter->pool && backend->ticket == ticket)
+	{
+		backend->deadlock = true;
+		ep_wake_proc(waiter->proc);
+	}
+	LWLockRelease(&pool->lock);
+}
+
+/* Looks once; called twice a second by the first worker. */
+void
+ep_watchdog_tick(uint64 now_us pg_attribute_unused())
+{
+	static Picture *picture = NULL;
+	static int	suspect = -1;
+	static uint64 suspect_ticket;
+	int			victim;
+
+	if (picture == NULL)
+		picture = make_picture();
+	victim = !take_picture(picture) ? -1 :
+		ep_deadlock_victim(picture->pools, ep_control->max_pools, picture->waiters, picture->nwaiters,
+						   picture->holds, picture->nholds);
+	if (victim < 0)
+	{
+		suspect = -1;
+		return;
+	}
+	if (suspect == picture->waiters[victim].proc && suspect_ticket == picture->tickets[victim])
+	{
+		end_wait(&picture->waiters[victim], picture->tickets[victim]);
+		suspect = -1;
+		return;
+	}
+	suspect = picture->waiters[victim].proc;
+	suspect_ticket = picture->tickets[victim];
+}

@@ -1,0 +1,334 @@
+# shellcheck shell=bash
+# lib.sh: what demo, test and versions share.  Sourced by bash, not run.
+#
+# Such a script has two halves.  The first ("outside") may be root: it installs
+# packages, copies the source into a new temporary directory T and becomes an
+# unprivileged user by exec.  The second ("inside", the same script with
+# --inside) copies the PostgreSQL tree to $T, so that `make install` goes there
+# and not into the system, builds, starts servers and cleans up, whatever ends
+# it.  All that it starts lives under $T, so two runs never meet.
+#
+# From the environment:
+#   PG_MAJOR		major version of the packages to use (default: see ep_pg_major)
+#   EP_PG_CONFIG	use the server this pg_config belongs to instead of a package
+#   KEEP=1			leave $T in place at the end
+#   TMPDIR			where $T is made (default /tmp)
+
+set -euo pipefail
+unset MAKEFLAGS MAKELEVEL MFLAGS	# of the make that started the script
+
+harness=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+top=$(cd "$harness/../.." && pwd)
+
+say() { printf '%s\n' "$*"; }
+title() { printf '\n=== %s\n' "$*"; }
+die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
+
+# --------------------------------------------------------------- outside
+
+as_root()
+{
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		die "need root (or sudo) to run: $*"
+	fi
+}
+
+apt_get()
+{
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+		-o DPkg::Lock::Timeout=600 "$@" </dev/null
+}
+
+installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+# The newest supported major version that is installed, else the one this
+# system's packages have.
+ep_pg_major()
+{
+	local v
+
+	for v in 18 17 15; do
+		[ -x "/usr/lib/postgresql/$v/bin/postgres" ] && { echo "$v"; return; }
+	done
+	for v in 18 17 15; do
+		apt-cache show "postgresql-$v" >/dev/null 2>&1 && { echo "$v"; return; }
+	done
+	echo 15
+}
+
+# need_packages NAME...: install those that are missing, and say so first.
+need_packages()
+{
+	local p missing=()
+
+	command -v dpkg-query >/dev/null || {
+		say "No dpkg here: taking it for granted that the equivalents of these are installed: $*"
+		return
+	}
+	for p in "$@"; do
+		installed "$p" || missing+=("$p")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+
+	say "Installing these packages with apt (they stay installed afterwards):"
+	printf '  %s\n' "${missing[@]}"
+	apt_get update
+	case " ${missing[*]} " in
+		*" postgresql-"*) install_without_cluster "${missing[@]}" ;;
+		*) apt_get install --no-install-recommends "${missing[@]}" ;;
+	esac
+}
+
+# A new server package makes a cluster and starts it, unless postgresql-common
+# is told not to.  Told so for the time of this installation alone.
+install_without_cluster()
+{
+	local conf=/etc/postgresql-common/createcluster.conf
+	local line='create_main_cluster = false  # enhanced_pool: while it installs packages'
+	local status=0
+
+	installed postgresql-common || apt_get install --no-install-recommends postgresql-common
+	say "No database cluster is created or started by this: $conf says so meanwhile."
+	# shellcheck disable=SC2064 # the values of now: the function may be gone then
+	trap "as_root sed -i '\|$line|d' '$conf'" EXIT
+	# shellcheck disable=SC2016 # for the inner shell
+	as_root sh -c 'printf "%s\n" "$1" >> "$2"' sh "$line" "$conf"
+	apt_get install --no-install-recommends "$@" || status=$?
+	as_root sed -i "\|$line|d" "$conf"
+	trap - EXIT
+	return $status
+}
+
+# The mirror that this machine's apt uses.
+debian_mirror()
+{
+	local mirror
+
+	mirror=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/*.sources 2>/dev/null | head -1)
+	[ -n "$mirror" ] ||
+		mirror=$(sed -n 's/^deb \(\[[^]]*\] \)*\([^ ]*\) .*/\2/p' /etc/apt/sources.list 2>/dev/null | head -1)
+	mirror=${mirror%% *}
+	[ -n "$mirror" ] || die 'no Debian mirror in the apt configuration'
+	echo "$mirror"
+}
+
+# What it takes to build; add packages of tests with build_packages + others.
+build_packages()
+{
+	local v=$1
+
+	echo gcc make libpq-dev libc-ares-dev
+	[ -n "${EP_PG_CONFIG-}" ] || echo "postgresql-$v" "postgresql-server-dev-$v"
+}
+
+# go_inside SCRIPT ARG...: copy the source to a new directory and start SCRIPT
+# --inside there as a user who may run servers.  Does not return.
+go_inside()
+{
+	local script=$1 T drop=() pg_config
+	shift
+
+	pg_config=${EP_PG_CONFIG:-/usr/lib/postgresql/$PG_MAJOR/bin/pg_config}
+	[ -x "$pg_config" ] || die "no $pg_config"
+	T=$(mktemp -d "${TMPDIR:-/tmp}/enhanced_pool.XXXXXX")
+	[ ${#T} -le 60 ] || { rmdir "$T"; die "TMPDIR is too long for Unix sockets, use a shorter one"; }
+	trap 'rm -rf "$T"' EXIT
+	chmod 755 "$T"
+	mkdir "$T/src" "$T/tmp"
+	tar -C "$top" -cf - --exclude=./.git --exclude='*.o' --exclude='*.d' --exclude='*.so' \
+		--exclude=./results --exclude=./tmp_check --exclude=./output_iso --exclude=./test/unit/build . |
+		tar -C "$T/src" --no-same-owner -xf -
+	if [ "$(id -u)" = 0 ]; then
+		id postgres >/dev/null 2>&1 || die "there is no user postgres to run the servers as"
+		chown -R postgres: "$T"
+		drop=(setpriv --reuid=postgres --regid=postgres --init-groups)
+	fi
+	trap - EXIT
+	cd "$T"
+	exec "${drop[@]}" env -i PATH="$PATH" HOME="$T" TMPDIR="$T/tmp" TERM="${TERM-dumb}" LC_ALL=C.UTF-8 \
+		CI="${CI-}" KEEP="${KEEP-}" WERROR="${WERROR--Werror}" EP_T="$T" EP_PG_CONFIG="$pg_config" \
+		EP_TESTS="${EP_TESTS-}" EP_JOBS="${EP_JOBS-$(nproc)}" \
+		bash "$T/src/test/harness/$script" --inside "$@"
+}
+
+# ---------------------------------------------------------------- inside
+
+# Called first by the inside half.
+begin_inside()
+{
+	T=$EP_T
+	child=
+	set -m						# each job gets a process group: see run
+	trap finish EXIT
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	cd "$T/src"
+}
+
+# run COMMAND...: in a process group of its own and waited for, so that a signal
+# to this script is acted on at once, and reaches all that COMMAND started.
+run()
+{
+	local status=0
+
+	"$@" </dev/null &
+	child=$!
+	wait "$child" || status=$?
+	child=
+	return $status
+}
+
+# The end of the inside half, whatever brought it about: ends what this run
+# started, known by living in $T, and removes $T.
+finish()
+{
+	local status=$?
+
+	trap '' HUP INT TERM
+	set +e
+	[ -z "$child" ] || kill -TERM -- "-$child" 2>/dev/null
+	end_strays QUIT 100
+	end_strays KILL 50
+	if [ -n "${KEEP-}" ]; then
+		say "Kept: $T"
+	else
+		cd / && rm -rf "$T"
+	fi
+	trap - EXIT
+	exit "$status"
+}
+
+# Postmasters of $T get SIGNAL (their children follow them), then everything else
+# that runs a program from $T; waits up to TRIES tenths of a second for their end.
+end_strays()
+{
+	local signal=$1 tries=$2 pid f pids
+
+	while read -r f; do
+		{ read -r pid < "$f"; } 2>/dev/null || continue
+		case $(readlink "/proc/$pid/cwd" 2>/dev/null) in
+			"$T"/*) kill -"$signal" "$pid" 2>/dev/null ;;
+		esac
+	done < <(find "$T" -name postmaster.pid 2>/dev/null)
+	while :; do
+		pids=$(strays)
+		[ -n "$pids" ] || return 0
+		[ $((tries--)) -gt 0 ] || break
+		sleep 0.1
+	done
+	# shellcheck disable=SC2086 # a list of process ids
+	kill -"$signal" $pids 2>/dev/null
+}
+
+strays()
+{
+	local p
+
+	for p in /proc/[0-9]*; do
+		case $(readlink "$p/exe" 2>/dev/null) in
+			"$T"/*) echo "${p#/proc/}" ;;
+		esac
+	done
+}
+
+# Copy the tree of EP_PG_CONFIG's server to $T.  bin, lib, share and include keep
+# their relative places, from which PostgreSQL's programs find each other, and
+# pg_config of the copy tells PGXS to build for and install into the copy.
+copy_tree()
+{
+	local pg_config=$EP_PG_CONFIG dir libdir copied=' '
+
+	libdir=$("$pg_config" --libdir)
+	for dir in "$("$pg_config" --bindir)" "$libdir" "$("$pg_config" --pkglibdir)" "$("$pg_config" --sharedir)" \
+		"$("$pg_config" --includedir)" "$("$pg_config" --pkgincludedir)" "$("$pg_config" --includedir-server)"
+	do
+		case $copied in *" $T$dir "*) continue ;; esac
+		copied="$copied$T$dir "
+		mkdir -p "$T$dir"
+		case $dir in
+			/usr/include | /usr/lib | /usr/lib/*-linux-gnu*) rmdir "$T$dir"; ln -s "$dir" "$T$dir" ;;
+			*) run copy_dir "$dir" "$T$dir" ;;
+		esac
+	done
+	PG_CONFIG=$T$pg_config
+	bindir=$("$PG_CONFIG" --bindir)
+	case $bindir in "$T"/*) ;; *) die "$PG_CONFIG does not find its own tree" ;; esac
+	PATH=$bindir:$PATH
+	export PG_CONFIG PATH
+	copy_pgtap
+}
+
+copy_dir()
+{
+	tar -C "$1" --exclude=./bitcode --exclude=./man --exclude=./locale -cf - . | tar -C "$2" -xf -
+}
+
+# A server built from source has no pgTAP; it is SQL alone, so a package's will do.
+copy_pgtap()
+{
+	local to f
+
+	to=$("$PG_CONFIG" --sharedir)/extension
+	[ ! -e "$to/pgtap.control" ] || return 0
+	for f in /usr/share/postgresql/*/extension/pgtap.control; do
+		[ -e "$f" ] || return 0
+		cp "${f%.control}"* "$to"
+		return
+	done
+}
+
+build()
+{
+	title "Building and installing into the copy ($("$PG_CONFIG" --version))"
+	if ! run make -s -j"$EP_JOBS" PG_CONFIG="$PG_CONFIG" WERROR="$WERROR" all >"$T/build.log" 2>&1; then
+		cat "$T/build.log"
+		die "the build failed"
+	fi
+	cat "$T/build.log"
+	run make -s PG_CONFIG="$PG_CONFIG" WERROR="$WERROR" install >"$T/install.log" 2>&1 ||
+		{ cat "$T/install.log"; die "the installation failed"; }
+	[ -e "$("$PG_CONFIG" --pkglibdir)/enhanced_pool.so" ] || die "nothing was installed in $T"
+}
+
+# start_server NAME PORT [CONF-LINE...]: a cluster $T/NAME, on a socket in $T/s
+# alone, superuser postgres, trusting whoever can reach the socket.
+start_server()
+{
+	local name=$1 port=$2
+	shift 2
+
+	mkdir -p "$T/s"
+	chmod 700 "$T/s"
+	run initdb -D "$T/$name" -U postgres -A trust -E UTF8 --no-locale --no-sync >"$T/$name.initdb.log" 2>&1 ||
+		{ cat "$T/$name.initdb.log"; die "initdb failed"; }
+	cat >>"$T/$name/postgresql.conf" <<-CONF
+		listen_addresses = ''
+		unix_socket_directories = '$T/s'
+		port = $port
+		cluster_name = '$name'
+		max_connections = 300
+		fsync = off
+		synchronous_commit = off
+		full_page_writes = off
+		log_line_prefix = '%m [%p] %b %q%a '
+	CONF
+	[ $# -eq 0 ] || printf '%s\n' "$@" >>"$T/$name/postgresql.conf"
+	restart_server "$name" start
+}
+
+# restart_server NAME [start|restart]
+restart_server()
+{
+	run pg_ctl -s -w -t 60 -D "$T/$1" -l "$T/$1.log" "${2-restart}" ||
+		{ tail -50 "$T/$1.log"; die "server $1 did not start"; }
+}
+
+stop_server()
+{
+	run pg_ctl -s -w -t 60 -D "$T/$1" -m fast stop
+}

@@ -1,0 +1,65 @@
+-- The functions: arguments, defaults, results, and how they may be called.
+BEGIN;
+SELECT * FROM no_plan();
+
+CREATE TEMP TABLE expected (name text, arguments text, result text);
+
+-- each runs on a pool or a lease, without parameters, with any, with text
+INSERT INTO expected
+SELECT f.name, f.before || p.target || ', sql text' || v.params, f.result
+FROM (VALUES ('execute', '', 'SETOF record'),
+             ('execute_as', 'row_type anyelement, ', 'SETOF anyelement'),
+             ('execute_json', '', 'SETOF jsonb'),
+             ('exec', '', 'bigint')) AS f(name, before, result),
+     (VALUES ('pool text'), ('lease bigint')) AS p(target),
+     (VALUES (''), (', VARIADIC params "any"'), (', VARIADIC params text[]')) AS v(params);
+
+INSERT INTO expected
+SELECT f.name, p.target || ', sql text', f.result
+FROM (VALUES ('run_script', 'TABLE(statement integer, command text, row_count bigint)'),
+             ('describe', 'TABLE("position" integer, name text, type text)')) AS f(name, result),
+     (VALUES ('pool text'), ('lease bigint')) AS p(target);
+
+INSERT INTO expected VALUES
+  ('acquire', 'pool text, timeout interval DEFAULT NULL::interval, hold boolean DEFAULT false, name text DEFAULT NULL::text', 'bigint'),
+  ('release', 'lease bigint', 'boolean'),
+  ('release_all', '', 'integer'),
+  ('last_remote_error', '', 'TABLE(pool text, sqlstate text, message text, detail text, hint text, constraint_name text)');
+
+CREATE TEMP VIEW actual AS
+SELECT p.oid, p.proname::text AS name,
+       replace(pg_get_function_arguments(p.oid), '"timeout"', 'timeout') AS arguments,
+       pg_get_function_result(p.oid) AS result,
+       p.provolatile, p.proparallel, p.proisstrict, p.proleakproof, p.prosecdef
+FROM pg_proc p
+WHERE p.pronamespace = 'enhanced_pool'::regnamespace AND p.proname !~ '^_|_validator$';
+
+SELECT is((SELECT count(*) FROM expected), 32::bigint, 'the list of expected functions');
+SELECT is(a.result, e.result, format('%s(%s)', e.name, e.arguments))
+FROM expected e LEFT JOIN actual a USING (name, arguments)
+ORDER BY e.name COLLATE "C", e.arguments COLLATE "C";
+
+-- what comes first in the arguments is never skipped: NULL is an error (22004), so none is strict
+SELECT is(format('%s%s%s%s%s', provolatile, proparallel, proisstrict, proleakproof, prosecdef), 'vrfff',
+  format('%s is volatile, parallel restricted, not strict, not leakproof, with the caller''s rights', oid::regprocedure))
+FROM actual ORDER BY name COLLATE "C", arguments COLLATE "C";
+
+-- drivers that bind strings without a type must find exactly one of the three forms
+PREPARE untyped AS SELECT enhanced_pool.exec($1::text, $2::text, $3, $4);
+SELECT is((SELECT parameter_types::text FROM pg_prepared_statements WHERE name = 'untyped'), '{text,text,text,text}',
+  'parameters of unknown type are text');
+SELECT throws_ok(format('SELECT * FROM enhanced_pool.%s(NULL::text, ''SELECT 1'')%s', f, d), '22004', NULL, f || ': the pool is NULL')
+FROM (VALUES ('execute', ' AS t(a int)'), ('execute_json', ''), ('exec', ''), ('run_script', ''), ('describe', '')) AS v(f, d);
+SELECT throws_ok(format('SELECT * FROM enhanced_pool.%s(NULL::bigint, ''SELECT 1'')%s', f, d), '22004', NULL, f || ': the lease is NULL')
+FROM (VALUES ('execute', ' AS t(a int)'), ('execute_json', ''), ('exec', ''), ('run_script', ''), ('describe', '')) AS v(f, d);
+SELECT throws_ok($$SELECT enhanced_pool.acquire(NULL)$$, '22004', NULL, 'acquire: the pool is NULL');
+SELECT throws_ok($$SELECT enhanced_pool.release(NULL)$$, '22004', NULL, 'release: the lease is NULL');
+
+-- errors that need no remote server
+SELECT throws_ok($$SELECT enhanced_pool.exec('no such pool', 'SELECT 1')$$, '42704', NULL, 'unknown pool');
+SELECT throws_ok($$SELECT enhanced_pool.exec(123456789::bigint, 'SELECT 1')$$, '08003', NULL, 'unknown lease');
+SELECT is(enhanced_pool.release(123456789), false, 'releasing what is not mine');
+SELECT is(enhanced_pool.release_all(), 0, 'releasing nothing');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,79 @@
+--
+-- What the other tests use.  The remote server is this very server, reached
+-- over its Unix socket: database ep_remote.
+--
+SELECT current_setting('shared_preload_libraries') ~ '\menhanced_pool\M' AS preloaded \gset
+\if :preloaded
+\else
+\warn enhanced_pool is not in shared_preload_libraries: no test can pass
+\quit
+\endif
+
+SET client_min_messages = warning;
+
+-- Roles outlive the databases of an earlier run, in which they may have mappings.
+DO $$
+DECLARE
+  role text;
+BEGIN
+  FOREACH role IN ARRAY ARRAY['regress_ep_app', 'regress_ep_other', 'regress_ep_remote'] LOOP
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
+      EXECUTE format('CREATE ROLE %I LOGIN PASSWORD ''secret''', role);
+    END IF;
+  END LOOP;
+END
+$$;
+
+-- The remote side
+DROP DATABASE IF EXISTS ep_remote WITH (FORCE);
+CREATE DATABASE ep_remote TEMPLATE template0 ENCODING 'UTF8';
+SELECT current_database() AS local_db \gset
+\c ep_remote
+SET client_min_messages = warning;
+CREATE TABLE items (id int PRIMARY KEY, name text NOT NULL, price numeric(8,2), added timestamptz);
+INSERT INTO items
+  SELECT i, 'item ' || i, i * 1.5, timestamptz '2026-01-01 00:00:00+00' + i * interval '1 day'
+  FROM generate_series(1, 100) i;
+GRANT ALL ON items TO regress_ep_remote;
+GRANT CREATE ON SCHEMA public TO regress_ep_remote;
+\c :local_db
+SET client_min_messages = warning;
+
+-- The local side
+CREATE EXTENSION enhanced_pool;
+
+--
+-- define_pool('p', $$max_size '4'$$) makes a pool of connections to ep_remote for
+-- the current user, who is the same on the remote.  For another role the remote
+-- user is regress_ep_remote, who needs no password here.
+--
+CREATE FUNCTION define_pool(pool text, options text DEFAULT '', role text DEFAULT current_user)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  host text := split_part(current_setting('unix_socket_directories'), ',', 1);
+BEGIN
+  EXECUTE format('CREATE SERVER %I FOREIGN DATA WRAPPER enhanced_pool OPTIONS (host %L, port %L, dbname ''ep_remote''%s)',
+    pool, coalesce(nullif(trim(host), ''), 'localhost'), current_setting('port'),
+    CASE WHEN options = '' THEN '' ELSE ', ' || options END);
+  IF role = current_user THEN
+    EXECUTE format('CREATE USER MAPPING FOR %I SERVER %I OPTIONS (user %L)', role, pool, role);
+  ELSE
+    EXECUTE format('CREATE USER MAPPING FOR %I SERVER %I OPTIONS (user ''regress_ep_remote'', password ''secret'', password_required ''false'')',
+      role, pool);
+    EXECUTE format('GRANT USAGE ON FOREIGN SERVER %I TO %I', pool, role);
+  END IF;
+END
+$$;
+
+SELECT define_pool('loop', $$max_size '4', initial_size '1', min_size '1'$$);
+SELECT define_pool('app_loop', $$max_size '4'$$, 'regress_ep_app');
+
+-- Does it work at all?
+SELECT * FROM enhanced_pool.execute('loop', 'SELECT id, name, price FROM items WHERE id <= $1 ORDER BY id', 3)
+  AS t(id int, name text, price numeric);
+SELECT enhanced_pool.exec('loop', 'UPDATE items SET price = price WHERE id <= $1', 10);
+SELECT * FROM enhanced_pool.execute_json('loop', 'SELECT id, name FROM items WHERE id = 7');
+SET ROLE regress_ep_app;
+SELECT * FROM enhanced_pool.execute('app_loop', 'SELECT current_user::text') AS t(who text);
+RESET ROLE;
+SELECT pool, role, state, size >= 1 AS open, active FROM enhanced_pool.pools WHERE pool = 'loop';

@@ -1,0 +1,199 @@
+/*-------------------------------------------------------------------------
+ *
+ * test_deadlock.c
+ *		Who waits for connections that only waiters could give back.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "brain/deadlock.h"
+#include "unit.h"
+
+#define MAX_POOLS	5
+#define MAX_PROCS	8
+
+typedef struct Case
+{
+	const char *about;
+	const char *live;			/* one letter for each pool: y or n */
+	struct
+	{
+		int			pool;
+		int			proc;
+		int			since;
+	}			waits[MAX_PROCS];	/* ends with proc 0 */
+	struct
+	{
+		int			pool;
+		int			proc;
+	}			holds[MAX_PROCS];
+	int			victim;			/* proc, 0: none */
+} Case;
+
+static const Case cases[] = {
+	{"nobody waits", "n", {{0}}, {{0, 1}}, 0},
+	{"the holder does not wait", "n", {{0, 2, 10}}, {{0, 1}}, 0},
+	{"waits for what it holds", "n", {{0, 1, 10}}, {{0, 1}}, 1},
+	{"one of two connections is held by somebody who works", "n", {{0, 1, 10}}, {{0, 1}, {0, 2}}, 0},
+	{"the pool can grow", "y", {{0, 1, 10}}, {{0, 1}}, 0},
+	{"two wait for each other, the younger one is chosen", "nn", {{1, 1, 10}, {0, 2, 20}}, {{0, 1}, {1, 2}}, 2},
+	{"whatever the order", "nn", {{1, 1, 20}, {0, 2, 10}}, {{0, 1}, {1, 2}}, 1},
+	{"three in a ring", "nnn", {{1, 1, 30}, {2, 2, 20}, {0, 3, 10}}, {{0, 1}, {1, 2}, {2, 3}}, 1},
+	{"a chain has an end", "nnn", {{1, 1, 30}, {2, 2, 20}}, {{0, 1}, {1, 2}, {2, 3}}, 0},
+	{"who waits behind a ring is chosen if it is the youngest", "nn",
+	{{1, 1, 10}, {0, 2, 20}, {0, 3, 30}}, {{0, 1}, {1, 2}}, 3},
+	{"a ring beside a pool that works", "nnn", {{1, 1, 10}, {0, 2, 20}, {2, 4, 99}}, {{0, 1}, {1, 2}, {2, 3}}, 2},
+	{"the way out is another pool", "nyn", {{1, 1, 10}, {0, 2, 20}}, {{0, 1}, {2, 2}}, 0},
+	{"all connections of a pool held by its own waiters", "n",
+	{{0, 1, 10}, {0, 2, 30}, {0, 3, 20}}, {{0, 1}, {0, 2}, {0, 3}}, 2},
+	{"a pool without connections that cannot grow", "n", {{0, 1, 10}}, {{0}}, 1},
+};
+
+static void
+run_case(const Case *c)
+{
+	EpDeadPool	pools[MAX_POOLS];
+	EpDeadWaiter waiters[MAX_PROCS];
+	EpDeadHold	holds[MAX_PROCS];
+	int			npools = strlen(c->live);
+	int			nwaiters = 0;
+	int			nholds = 0;
+	int			victim;
+
+	for (int i = 0; i < npools; i++)
+		pools[i].live = c->live[i] == 'y';
+	for (; c->waits[nwaiters].proc != 0; nwaiters++)
+	{
+		waiters[nwaiters].pool = c->waits[nwaiters].pool;
+		waiters[nwaiters].proc = c->waits[nwaiters].proc;
+		waiters[nwaiters].since_us = c->waits[nwaiters].since;
+	}
+	for (; c->holds[nholds].proc != 0; nholds++)
+	{
+		holds[nholds].pool = c->holds[nholds].pool;
+		holds[nholds].proc = c->holds[nholds].proc;
+	}
+	victim = ep_deadlock_victim(pools, npools, waiters, nwaiters, holds, nholds);
+	CHECK_INT(victim < 0 ? 0 : waiters[victim].proc, c->victim, "%s", c->about);
+}
+
+/* ---------------------------------------------------------------- at random */
+
+typedef struct World
+{
+	EpDeadPool	pools[MAX_POOLS];
+	EpDeadWaiter waiters[MAX_PROCS];
+	int			nwaiters;
+	EpDeadHold	holds[2 * MAX_PROCS];
+	int			nholds;
+} World;
+
+static void
+random_world(World *w)
+{
+	w->nwaiters = w->nholds = 0;
+	for (int i = 0; i < MAX_POOLS; i++)
+		w->pools[i].live = unit_random(8) == 0;
+	for (int proc = 1; proc <= MAX_PROCS; proc++)
+	{
+		int			n = unit_random(3);
+
+		for (int i = 0; i < n; i++)
+		{
+			w->holds[w->nholds].pool = unit_random(MAX_POOLS);
+			w->holds[w->nholds++].proc = proc;
+		}
+		if (unit_random(3) != 0)
+		{
+			w->waiters[w->nwaiters].pool = unit_random(MAX_POOLS);
+			w->waiters[w->nwaiters].proc = proc;
+			w->waiters[w->nwaiters++].since_us = unit_random(1000);
+		}
+	}
+}
+
+/* Its connections come back. */
+static void
+give_up(World *w, int proc)
+{
+	int			n = 0;
+
+	for (int i = 0; i < w->nholds; i++)
+	{
+		if (w->holds[i].proc == proc)
+			w->pools[w->holds[i].pool].live = true;
+		else
+			w->holds[n++] = w->holds[i];
+	}
+	w->nholds = n;
+	n = 0;
+	for (int i = 0; i < w->nwaiters; i++)
+	{
+		if (w->waiters[i].proc != proc)
+			w->waiters[n++] = w->waiters[i];
+	}
+	w->nwaiters = n;
+}
+
+/*
+ * Let things take their course: who does not wait gives back what it holds; a
+ * waiter whose pool has a connection to give gets one, works and gives it
+ * back.  Those who still wait at the end are the dead ones.
+ */
+static void
+play(World *w)
+{
+	bool		changed = true;
+
+	while (changed)
+	{
+		changed = false;
+		for (int proc = 1; proc <= MAX_PROCS; proc++)
+		{
+			bool		stuck = false;
+			int			before = w->nholds + w->nwaiters;
+
+			for (int i = 0; i < w->nwaiters; i++)
+				stuck = stuck || (w->waiters[i].proc == proc && !w->pools[w->waiters[i].pool].live);
+			if (!stuck)
+				give_up(w, proc);
+			changed = changed || w->nholds + w->nwaiters != before;
+		}
+	}
+}
+
+static void
+check_world(const World *start, int round)
+{
+	World		found = *start;
+	World		played = *start;
+	int			victim = ep_deadlock_victim(found.pools, MAX_POOLS, found.waiters, found.nwaiters,
+											found.holds, found.nholds);
+	int			ndead = 0;
+	uint64		youngest = 0;
+
+	play(&played);
+	for (int i = 0; i < found.nwaiters; i++)
+		ndead += !found.waiters[i].live;
+	for (int i = 0; i < played.nwaiters; i++)
+		youngest = Max(youngest, played.waiters[i].since_us);
+	CHECK_INT(ndead, played.nwaiters, "round %d: who can never be served", round);
+	CHECK_INT(victim >= 0, played.nwaiters > 0, "round %d: a victim if there is need", round);
+	if (victim >= 0)
+		CHECK_INT(found.waiters[victim].since_us, youngest, "round %d: the youngest", round);
+}
+
+void
+test_deadlock(void)
+{
+	World		world;
+
+	for (Size i = 0; i < lengthof(cases); i++)
+		run_case(&cases[i]);
+	for (int i = 0; i < 5000; i++)
+	{
+		random_world(&world);
+		check_world(&world, i);
+	}
+}

@@ -1,0 +1,120 @@
+/*-------------------------------------------------------------------------
+ *
+ * test_sizing.c
+ *		How many connections a pool opens or lets go.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "brain/sizing.h"
+#include "unit.h"
+
+/* A pool with the default settings; min_size 2, max_size 20, target_free_connections 3. */
+#define DEFAULTS	.min_size = 2, .max_size = 20, .target_free = 3
+
+typedef struct Case
+{
+	const char *about;
+	EpSizingInput in;
+	int			open;
+	int			open_overflow;
+	int			floor;
+	int			surplus;
+	const char *reason;
+} Case;
+
+static const Case cases[] = {
+	{"first fill", {DEFAULTS, .fill_target = 5}, 5, 0, 3, 0, "below min_size"},
+	{"first fill, some there", {DEFAULTS, .fill_target = 5, .size = 3, .idle = 3}, 2, 0, 3, 0, "first fill"},
+	{"nothing to do", {DEFAULTS, .size = 3, .idle = 3}, 0, 0, 3, 0, NULL},
+	{"below min_size", {DEFAULTS, .size = 1, .idle = 1}, 1, 0, 3, 0, "below min_size"},
+	{"what is ending does not count as there", {DEFAULTS, .size = 3, .idle = 1, .ending = 2}, 1, 0, 3, 0, "below min_size"},
+	{"one opens for each waiter", {DEFAULTS, .size = 4, .leased = 4, .waiting = 3}, 3, 0, 7, 0, "backends are waiting"},
+	{"what is on its way is not opened again", {DEFAULTS, .size = 7, .leased = 4, .connecting = 2, .tended = 1, .waiting = 3}, 0, 0, 7, 0, NULL},
+	{"only the missing ones", {DEFAULTS, .size = 5, .leased = 4, .connecting = 1, .waiting = 3}, 2, 0, 7, 0, "backends are waiting"},
+	{"max_size is the limit", {DEFAULTS, .size = 19, .leased = 19, .waiting = 5}, 1, 0, 20, 0, "backends are waiting"},
+	{"full", {DEFAULTS, .size = 20, .leased = 20, .waiting = 5}, 0, 0, 20, 0, NULL},
+	{"what is ending still takes a place", {DEFAULTS, .size = 20, .leased = 18, .ending = 2, .waiting = 5}, 0, 0, 20, 0, NULL},
+	{"overflow when full", {DEFAULTS, .max_overflow = 2, .size = 20, .leased = 20, .waiting = 5}, 0, 2, 20, 0, "backends are waiting"},
+	{"the last place and overflow", {DEFAULTS, .max_overflow = 2, .size = 19, .leased = 19, .waiting = 5}, 1, 2, 20, 0, "backends are waiting"},
+	{"overflow used up", {DEFAULTS, .max_overflow = 2, .size = 22, .leased = 22, .waiting = 5}, 0, 0, 20, 0, NULL},
+	{"no overflow without waiters", {DEFAULTS, .max_overflow = 2, .size = 20, .leased = 20}, 0, 0, 20, 0, NULL},
+	{"no overflow while max_size leaves room", {DEFAULTS, .max_overflow = 9, .size = 4, .leased = 4, .waiting = 2}, 2, 0, 7, 0, "backends are waiting"},
+	{"closing opens nothing", {DEFAULTS, .closing = true, .size = 1, .leased = 1, .waiting = 3, .fill_target = 5}, 0, 0, 4, 0, NULL},
+	{"one attempt at a time while it fails", {DEFAULTS, .failing = true, .size = 4, .leased = 4, .waiting = 3}, 1, 0, 7, 0, "backends are waiting"},
+	{"and none while that is under way", {DEFAULTS, .failing = true, .size = 5, .leased = 4, .connecting = 1, .waiting = 3}, 0, 0, 7, 0, NULL},
+	{"one beyond max_size while it fails", {DEFAULTS, .max_overflow = 3, .failing = true, .size = 20, .leased = 20, .waiting = 3}, 0, 1, 20, 0, "backends are waiting"},
+	{"floor follows the load", {DEFAULTS, .size = 12, .leased = 6, .idle = 6}, 0, 0, 9, 0, NULL},
+	{"floor within max_size", {DEFAULTS, .size = 20, .leased = 19, .idle = 1}, 0, 0, 20, 0, NULL},
+	{"unused: min_size alone", {DEFAULTS, .unused = true, .size = 5, .idle = 5}, 0, 0, 2, 0, NULL},
+	{"min_size 0", {.max_size = 20, .unused = true, .size = 1, .idle = 1}, 0, 0, 0, 0, NULL},
+	{"max_size was lowered", {DEFAULTS, .size = 25, .leased = 1, .idle = 24}, 0, 0, 4, 5, "above max_size"},
+	{"only idle ones can go", {DEFAULTS, .size = 25, .leased = 23, .idle = 2}, 0, 0, 20, 2, "above max_size"},
+	{"what is ending has gone", {DEFAULTS, .size = 25, .idle = 20, .ending = 5}, 0, 0, 3, 0, NULL},
+};
+
+static void
+test_cases(void)
+{
+	for (Size i = 0; i < lengthof(cases); i++)
+	{
+		const Case *c = &cases[i];
+		EpSizing	out = ep_sizing_decide(&c->in);
+
+		CHECK_INT(out.open, c->open, "%s", c->about);
+		CHECK_INT(out.open_overflow, c->open_overflow, "%s", c->about);
+		CHECK_INT(out.floor, c->floor, "%s", c->about);
+		CHECK_INT(out.surplus, c->surplus, "%s", c->about);
+		CHECK_STRING(out.reason, c->reason, "%s", c->about);
+	}
+}
+
+static EpSizingInput
+random_input(void)
+{
+	EpSizingInput in = {
+		.idle = unit_random(8), .leased = unit_random(12), .connecting = unit_random(4),
+		.tended = unit_random(4), .ending = unit_random(4), .waiting = unit_random(12),
+		.max_size = 1 + unit_random(20), .max_overflow = unit_random(6),
+		.closing = unit_random(8) == 0, .failing = unit_random(4) == 0, .unused = unit_random(4) == 0
+	};
+
+	in.size = in.idle + in.leased + in.connecting + in.tended + in.ending;
+	in.min_size = unit_random(in.max_size + 1);
+	in.target_free = unit_random(in.max_size + 1);
+	in.fill_target = unit_random(in.max_size + 1);
+	return in;
+}
+
+/* What must hold whatever the numbers. */
+static void
+test_laws(void)
+{
+	for (int i = 0; i < 20000; i++)
+	{
+		EpSizingInput in = random_input();
+		EpSizing	out = ep_sizing_decide(&in);
+		int			limit = in.max_size + in.max_overflow;
+		int			served = in.idle + in.connecting + in.tended + out.open + out.open_overflow;
+
+		CHECK(out.open >= 0 && out.open_overflow >= 0 && out.surplus >= 0, "round %d", i);
+		CHECK(out.open == 0 || in.size + out.open <= in.max_size, "round %d: max_size", i);
+		CHECK(out.open_overflow == 0 || in.size + out.open + out.open_overflow <= limit, "round %d: max_overflow", i);
+		CHECK(out.open_overflow == 0 || (in.waiting > 0 && in.size + out.open >= in.max_size), "round %d: overflow without need", i);
+		CHECK(out.surplus <= in.idle, "round %d: only idle ones can go", i);
+		CHECK(out.floor >= in.min_size && out.floor <= in.max_size, "round %d: floor", i);
+		CHECK((out.reason == NULL) == (out.open + out.open_overflow + out.surplus == 0), "round %d: a reason for each deed", i);
+		CHECK(!in.closing || out.open + out.open_overflow == 0, "round %d: closing", i);
+		CHECK(!in.failing || in.connecting + out.open + out.open_overflow <= Max(in.connecting, 1), "round %d: failing", i);
+		CHECK(in.closing || in.failing || served >= in.waiting || in.size + out.open + out.open_overflow >= limit,
+			  "round %d: a waiter is left without a connection on its way", i);
+	}
+}
+
+void
+test_sizing(void)
+{
+	test_cases();
+	test_laws();
+}
