@@ -195,7 +195,10 @@ ep_forward_notice(EpLease *lease, const EpErrorFields *fields)
 	ereport(level, (errcode(code), report(lease, &f, NULL)));
 }
 
-/* The connection is gone, and the remote has not said why: 08006.  why is a sentence that says what we know. */
+/*
+ * The connection is gone, and the remote has not said why: 08006.  why is a
+ * sentence that says what we know.
+ */
 void
 ep_raise_lost(EpLease *lease, const char *why)
 {

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "common/pg_prng.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
@@ -62,13 +63,18 @@ static void
 note_failure(EpPool *pool, const Failure *failure)
 {
 	double		base = EP_NUM(&pool->def.set, EP_S_RETRY_BACKOFF);
+	int			length;
 
 	pool->failed_walks++;
 	pool->stats.connection_errors++;
 	pool->fatal_error = failure->fatal;
 	pool->last_sqlstate = failure->sqlstate;
 	pool->last_error_at = GetCurrentTimestamp();
-	strlcpy(pool->last_error, failure->error, sizeof(pool->last_error));
+	length = strlen(failure->error);
+	if (length >= (int) sizeof(pool->last_error))
+		length = pg_encoding_mbcliplen(pool->def.encoding, failure->error, length, sizeof(pool->last_error) - 1);
+	memcpy(pool->last_error, failure->error, length);
+	pool->last_error[length] = '\0';
 	strlcpy(pool->last_hint, failure->hint ? failure->hint : "", sizeof(pool->last_hint));
 	pool->fill_target = 0;
 	pool->backoff = ep_schedule_backoff(base, pool->backoff);

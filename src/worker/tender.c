@@ -27,17 +27,27 @@ start_cancel(EpKept *kept)
 		kept->cancel = ep_cancel_start(kept->pg, &kept->key);
 }
 
+typedef enum Settled
+{
+	SETTLED_NOT,				/* a request is on its way */
+	SETTLED,					/* none is */
+	SETTLED_NEVER				/* one was given up, which may arrive at any time */
+} Settled;
+
 /* Is no request on its way any more?  Frees them then. */
-static bool
+static Settled
 cancel_settled(EpKept *kept)
 {
+	bool		given_up;
+
 	if (kept->cancel == NULL)
-		return true;
+		return SETTLED;
 	if (ep_cancel_busy(kept->cancel))
-		return false;
+		return SETTLED_NOT;
+	given_up = ep_cancel_given_up(kept->cancel);
 	ep_cancel_free(kept->cancel);
 	kept->cancel = NULL;
-	return true;
+	return given_up ? SETTLED_NEVER : SETTLED;
 }
 
 /* A holder that goes on with its connection has asked for a cancel, or its statement has ended. */
@@ -46,6 +56,7 @@ tend_leased(EpKept *kept, uint64 now_us)
 {
 	EpConn	   *conn = ep_kept_conn(kept);
 	EpPool	   *pool = ep_kept_pool(kept);
+	Settled		settled;
 
 	if (!conn->cancel_busy && kept->cancel == NULL)
 		return;
@@ -60,12 +71,14 @@ tend_leased(EpKept *kept, uint64 now_us)
 		ep_cancel_stop_repeating(kept->cancel);
 		ep_cancel_tick(kept->cancel, now_us);
 	}
-	if (!cancel_settled(kept))
+	settled = cancel_settled(kept);
+	if (settled == SETTLED_NOT)
 		return;
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	if (conn->state == EP_LEASED && !conn->cancel_wanted)
 	{
 		conn->cancel_busy = false;
+		conn->dead |= settled == SETTLED_NEVER;
 		ep_wake_proc(conn->owner);
 	}
 	LWLockRelease(&pool->lock);
@@ -120,8 +133,17 @@ await_cancel(EpKept *kept, uint64 now_us)
 		ep_cancel_stop_repeating(kept->cancel);
 		ep_cancel_tick(kept->cancel, now_us);
 	}
-	if (cancel_settled(kept))
-		end_drain(kept);
+	switch (cancel_settled(kept))
+	{
+		case SETTLED_NOT:
+			break;
+		case SETTLED:
+			end_drain(kept);
+			break;
+		case SETTLED_NEVER:
+			ep_kept_break(kept, "a cancel request got no answer and may still arrive");
+			break;
+	}
 }
 
 /* ------------------------------------------------------------------- reset */
