@@ -516,6 +516,10 @@ run_prepared(Execution *x)
 		if (x->turn.failed)
 			return;
 	}
+
+	/* a caller who wants rows of a statement that has none is told before it runs */
+	if (x->no_data)
+		x->receiver->describe(x->receiver, x->rows, true);
 	choose_formats(x, slot);
 	put_run(x);
 	go(x);

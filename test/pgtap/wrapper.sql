@@ -64,7 +64,7 @@ SELECT isnt(hint, '', 'use_scram_passthrough has a hint') FROM pg_temp.on_server
 SELECT is(state, '22023', 'server option ' || options) FROM (VALUES
   ($$port '0'$$), ($$port '65536'$$), ($$port 'x'$$), ($$port '5432x'$$), ($$port '1,2'$$), ($$host 'a,b', port '1,2,3'$$), ($$hostaddr 'localhost'$$),
   ($$sslmode 'maybe'$$), ($$target_session_attrs 'anywhere'$$), ($$keepalives '-1'$$), ($$load_balance_hosts 'yes'$$),
-  ($$max_size '0'$$), ($$max_size '-1'$$), ($$max_size '1.5'$$), ($$max_size 'many'$$), ($$max_size '5min'$$), ($$max_size ''$$),
+  ($$max_size '0'$$), ($$max_size '-1'$$), ($$max_size 'many'$$), ($$max_size '5min'$$), ($$max_size ''$$),
   ($$retry_attempts '0'$$), ($$circuit_breaker_recovery '0'$$), ($$idle_timeout '0.5ms'$$), ($$idle_timeout '-1'$$), ($$idle_timeout '5 parsecs'$$),
   ($$acquire_timeout '31d'$$), ($$strategy 'fastest'$$), ($$reset 'sometimes'$$), ($$validation_query ''$$), ($$log_connections 'perhaps'$$),
   ($$server ''$$), ($$server 'other', host 'x'$$), ($$server 'other', dbname 'x'$$)
