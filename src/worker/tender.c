@@ -288,7 +288,11 @@ ep_tender_tick(EpKept *kept, EpConnState state, uint64 now_us)
 	if (kept->task == EP_TASK_DRAIN && kept->cancel)
 		ep_cancel_tick(kept->cancel, now_us);
 	else if (kept->task == EP_TASK_AWAIT_CANCEL)
+	{
+		/* the state may have changed by this: look again at the next tick */
 		await_cancel(kept, now_us);
+		return;
+	}
 	if (kept->task != EP_TASK_NONE)
 		return;
 	switch (state)
