@@ -17,10 +17,34 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
+#include "utils/builtins.h"
 
 #include "client/turn.h"
 
 static void lost(EpTurn *turn, const char *why) pg_attribute_noreturn();
+
+/*
+ * A named lease shows its name on the remote, behind the pool's.  It goes in
+ * front of the first statement, as a message with an answer of its own, and
+ * the reset at the end of the lease takes it back.
+ */
+static void
+put_lease_name(EpTurn *turn)
+{
+	EpPool	   *pool = &ep_pools[turn->lease->pool];
+	char		name[NAMEDATALEN + 1 + EP_LEASE_NAME_SIZE];
+	Size		len;
+
+	LWLockAcquire(&pool->lock, LW_SHARED);
+	len = strlcpy(name, EP_STR(&pool->def.set, &pool->def.texts, EP_S_APPLICATION_NAME), NAMEDATALEN);
+	LWLockRelease(&pool->lock);
+	len = Min(len, NAMEDATALEN - 1);
+	snprintf(name + len, sizeof(name) - len, "/%s", turn->lease->name);
+	if (strlen(name) >= NAMEDATALEN)
+		name[pg_mbcliplen(name, strlen(name), NAMEDATALEN - 1)] = '\0';
+	ep_wire_put_query(turn->wire, psprintf("SET application_name = %s", quote_literal_cstr(name)));
+	turn->naming = true;
+}
 
 /*
  * Enter an exchange on the lease.  sql is shown as what it runs and must live
@@ -49,6 +73,8 @@ ep_turn_begin(EpTurn *turn, EpLease *lease, const char *sql, bool dirty)
 	turn->started_us = ep_now_us();
 	if (lease->query_timeout > 0)
 		turn->deadline_us = turn->started_us + (uint64) (lease->query_timeout * 1000000.0);
+	if (lease->name[0] != '\0' && !turn->conn->name_set && turn->conn->tx_status == 'I')
+		put_lease_name(turn);
 }
 
 /* ------------------------------------------------------------ the numbers */
@@ -179,6 +205,11 @@ void
 ep_turn_send(EpTurn *turn)
 {
 	turn->lease->syncs++;		/* from here on an answer is owed */
+	if (turn->naming && !turn->conn->name_set)
+	{
+		turn->lease->syncs++;
+		turn->conn->name_set = true;
+	}
 	turn->readable = false;
 	(void) flush(turn);
 }
@@ -261,6 +292,27 @@ note_error(EpTurn *turn, const EpMessage *msg)
 /* ------------------------------------------------------------- the answer */
 
 /*
+ * A message of the answer to put_lease_name: a name that the remote refuses
+ * is no reason to refuse the statement.
+ */
+static void
+take_naming(EpTurn *turn, const EpMessage *msg)
+{
+	if (msg->type == 'Z')
+	{
+		ep_turn_ready(turn, msg);
+		turn->naming = false;
+	}
+	else if (msg->type == 'E')
+	{
+		note_error(turn, msg);
+		turn->failed = turn->fatal;
+	}
+	else if (msg->type != 'C')
+		ep_turn_unexpected(turn, msg);
+}
+
+/*
  * The next message that belongs to the answer; valid until the next call.  An
  * ErrorResponse has been noted in turn->error already.  Raises 08006 or what
  * the remote gave as the reason when the connection is lost, 08P01 when what
@@ -291,6 +343,16 @@ ep_turn_receive(EpTurn *turn, EpMessage *msg)
 				continue;
 			case 'A':
 				continue;
+			default:
+				break;
+		}
+		if (turn->naming)
+		{
+			take_naming(turn, msg);
+			continue;
+		}
+		switch (msg->type)
+		{
 			case 'E':
 				note_error(turn, msg);
 				return;

@@ -25,6 +25,7 @@ typedef struct EpTurn
 	uint64		rows;			/* that were received */
 	uint64		bytes_in;		/* counters of the wire at the beginning */
 	uint64		bytes_out;
+	bool		naming;			/* the answer to SET application_name comes first */
 	bool		readable;		/* try to read before waiting */
 	bool		send_failed;	/* nothing can be sent any more; read what the remote said before it closed */
 	bool		fatal;			/* the error is one after which the remote closes */
