@@ -147,19 +147,41 @@ ep_descriptor_give_up_one(void)
 	return false;
 }
 
+/* Give up a wait event set, which is made again when it is needed.  False if there is none. */
+static bool
+give_up_wait_set(void)
+{
+	dlist_iter	it;
+
+	dlist_reverse_foreach(it, &lru)
+	{
+		EpDescriptor *desc = dlist_container(EpDescriptor, lru, it.cur);
+
+		if (desc->wes)
+		{
+			free_wait_set(desc);
+			return true;
+		}
+	}
+	return false;
+}
+
 /*
  * Reserve one descriptor with the server, giving up cached ones for it.
- * Returns false when all that this process may have are in use by leases.
+ * Raises 53000 when all that this process may have are in use by leases.
  */
-bool
+void
 ep_descriptor_reserve(void)
 {
 	while (!AcquireExternalFD())
 	{
-		if (!ep_descriptor_give_up_one())
-			return false;
+		if (!ep_descriptor_give_up_one() && !give_up_wait_set())
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+					 errmsg("out of file descriptors for leased connections"),
+					 errdetail("All that this process may have are in use by leases."),
+					 errhint("Release leases, or raise max_files_per_process.")));
 	}
-	return true;
 }
 
 /*
@@ -204,8 +226,8 @@ static void
 make_wait_set(EpDescriptor *desc, uint32 events)
 {
 	free_wait_set(desc);
-	if (ep_descriptor_reserve())
-		ReleaseExternalFD();
+	ep_descriptor_reserve();
+	ReleaseExternalFD();
 	desc->wes = ep_create_wait_event_set_compat(3);
 	desc->wes_socket = -1;
 	(void) AddWaitEventToSet(desc->wes, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);

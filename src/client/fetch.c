@@ -29,6 +29,9 @@
 #define FIRST_DELAY_MS	2
 #define MAX_DELAY_MS	20
 
+/* Descriptors that are left to whoever else in this process wants one. */
+#define FREE_DESCRIPTORS	4
+
 typedef enum FetchResult
 {
 	FETCH_OK,					/* descriptors and answer have arrived */
@@ -87,16 +90,6 @@ clean_up(Fetch *fetch)
 		ReleaseExternalFD();
 }
 
-static void
-raise_no_descriptors(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-			 errmsg("out of file descriptors for leased connections"),
-			 errdetail("All that this process may have are in use by leases."),
-			 errhint("Release leases, or raise max_files_per_process.")));
-}
-
 /* ----------------------------------------------------------------- channel */
 
 static bool
@@ -114,8 +107,7 @@ open_channel(Fetch *fetch, int worker)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
-	if (!ep_descriptor_reserve())
-		raise_no_descriptors();
+	ep_descriptor_reserve();
 	fetch->sock = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fetch->sock < 0)
 	{
@@ -257,18 +249,26 @@ install_received(Fetch *fetch, int slot, uint64 conn_id)
 	return leased ? ep_descriptor_lookup(slot, conn_id) : NULL;
 }
 
-/* Reserve the leased connection's descriptor, and as many others as are to be had for nothing. */
+/*
+ * Reserve the leased connection's descriptor, giving up cached ones if need
+ * be, and those of up to extra others if they are to be had for nothing.  Some
+ * stay free: the channel and the wait for it take descriptors as well, and so
+ * does waiting for the remote.  Returns how many others there may be.
+ */
 static int
 reserve(Fetch *fetch, int extra)
 {
-	while (fetch->reserved == 0)
+	int			wanted = 1 + FREE_DESCRIPTORS;
+
+	for (; fetch->reserved < wanted; fetch->reserved++)
+		ep_descriptor_reserve();
+	while (fetch->reserved < wanted + extra && AcquireExternalFD())
+		fetch->reserved++;
+	for (int i = 0; i < FREE_DESCRIPTORS; i++)
 	{
-		if (!ep_descriptor_reserve())
-			raise_no_descriptors();
-		fetch->reserved++;
+		ReleaseExternalFD();
+		fetch->reserved--;
 	}
-	while (fetch->reserved < 1 + extra && AcquireExternalFD())
-		fetch->reserved++;
 	return fetch->reserved - 1;
 }
 

@@ -14,6 +14,6 @@
 
 extern EpDescriptor *ep_descriptor_install(int slot, uint64 conn_id, int fd);
 extern bool ep_descriptor_give_up_one(void);
-extern bool ep_descriptor_reserve(void);
+extern void ep_descriptor_reserve(void);
 
 #endif							/* EP_FETCH_H */

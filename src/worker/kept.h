@@ -48,6 +48,7 @@ typedef struct EpKept
 	EpCancelKey key;
 	EpCancel   *cancel;			/* requests on their way, or NULL */
 	bool		no_options;		/* settings go as SET */
+	uint64		failed_before;	/* the pool's failed_walks when the walk began */
 } EpKept;
 
 /* keeper.c */

@@ -38,6 +38,7 @@ typedef struct Failure
 	int			sqlstate;
 	bool		fatal;
 	bool		slow;			/* kept the worker from its loop */
+	uint64		failed_before;	/* the pool's failed_walks when this one began */
 	const char *error;
 	const char *hint;
 } Failure;
@@ -58,14 +59,33 @@ may_log(const EpPool *pool)
 	return true;
 }
 
+/*
+ * One more walk has failed: when to try again.  Caller holds the pool's lock.
+ * Walks that were under way at the same time met the same trouble and count
+ * as one.
+ */
+static void
+count_failure(EpPool *pool, const Failure *failure)
+{
+	double		base = EP_NUM(&pool->def.set, EP_S_RETRY_BACKOFF);
+
+	if (pool->failed_walks != failure->failed_before)
+		return;
+	pool->failed_walks++;
+	pool->backoff = ep_schedule_backoff(base, pool->backoff);
+	if (failure->slow)
+		pool->backoff = ep_schedule_backoff(Max(base, 1), Max(pool->backoff, 1));
+	pool->next_try_at = pool->backoff == 0 ? 0 :
+		ep_now_us() + ep_schedule_delay_us(pool->backoff, pg_prng_double(&pg_global_prng_state));
+}
+
 /* Caller holds the pool's lock. */
 static void
 note_failure(EpPool *pool, const Failure *failure)
 {
-	double		base = EP_NUM(&pool->def.set, EP_S_RETRY_BACKOFF);
 	int			length;
 
-	pool->failed_walks++;
+	count_failure(pool, failure);
 	pool->stats.connection_errors++;
 	pool->fatal_error = failure->fatal;
 	pool->last_sqlstate = failure->sqlstate;
@@ -77,12 +97,7 @@ note_failure(EpPool *pool, const Failure *failure)
 	pool->last_error[length] = '\0';
 	strlcpy(pool->last_hint, failure->hint ? failure->hint : "", sizeof(pool->last_hint));
 	pool->fill_target = 0;
-	pool->backoff = ep_schedule_backoff(base, pool->backoff);
-	if (failure->slow)
-		pool->backoff = ep_schedule_backoff(Max(base, 1), Max(pool->backoff, 1));
 	pool->failing = true;
-	pool->next_try_at = pool->backoff == 0 ? 0 :
-		ep_now_us() + ep_schedule_delay_us(pool->backoff, pg_prng_double(&pg_global_prng_state));
 	ep_queue_wake_all(pool);
 }
 
@@ -113,7 +128,10 @@ ep_opener_failed(EpKept *kept, const char *why)
 {
 	const EpConn *conn = ep_kept_conn(kept);
 	char		error[EP_ERROR_SIZE];
-	Failure		failure = {.sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, .error = error};
+	Failure		failure = {
+		.sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+		.failed_before = kept->failed_before, .error = error
+	};
 
 	snprintf(error, sizeof(error), "host \"%s\", port %d: %s", conn->host, conn->port, why);
 	fail(kept, &failure);
@@ -236,6 +254,7 @@ walked(void *arg, EpWalkResult *result)
 	{
 		Failure		failure = {
 			.sqlstate = result->sqlstate, .fatal = result->fatal, .slow = result->slow,
+			.failed_before = kept->failed_before,
 			.error = result->error, .hint = result->hint
 		};
 
@@ -267,6 +286,7 @@ ep_opener_open(EpPool *pool, bool overflow, uint64 now_us pg_attribute_unused())
 	EpKept	   *kept;
 	EpWalk	   *walk;
 	uint64		conn_id = 0;
+	uint64		failed_before = 0;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	conn = pool->in_use && !pool->closing ? ep_conn_alloc(pool, ep_keeper_epoch(), overflow) : NULL;
@@ -274,6 +294,7 @@ ep_opener_open(EpPool *pool, bool overflow, uint64 now_us pg_attribute_unused())
 	{
 		def = pool->def;
 		conn_id = conn->conn_id;
+		failed_before = pool->failed_walks;
 		conn->conn_hash = def.conn_hash;
 		conn->password_used = def.password_given;
 	}
@@ -283,6 +304,7 @@ ep_opener_open(EpPool *pool, bool overflow, uint64 now_us pg_attribute_unused())
 
 	kept = ep_kept_begin(ep_conn_slot(conn), conn_id);
 	kept->task = EP_TASK_WALK;
+	kept->failed_before = failed_before;
 	walk = ep_walk_start(&def, walked, kept);
 	explicit_bzero(&def, sizeof(def));
 	/* it may have ended before it returned */

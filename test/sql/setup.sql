@@ -65,6 +65,29 @@ BEGIN
 END
 $$;
 
+--
+-- error_of('statement'): the error that it ends with, all that a program gets of it, but of the
+-- context only what we or a remote added.  Without an error the statement's effects stay.
+--
+CREATE FUNCTION error_of(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  state text; message text; detail text; hint text; context text;
+  schema_of text; table_of text; column_of text; type_of text; constraint_of text;
+BEGIN
+  EXECUTE statement;
+  RETURN 'no error';
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
+    detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT, context = PG_EXCEPTION_CONTEXT,
+    schema_of = SCHEMA_NAME, table_of = TABLE_NAME, column_of = COLUMN_NAME,
+    type_of = PG_DATATYPE_NAME, constraint_of = CONSTRAINT_NAME;
+  RETURN concat_ws(E'\n  ', state || ' ' || message, 'detail: ' || nullif(detail, ''), 'hint: ' || nullif(hint, ''),
+    'schema ' || nullif(schema_of, ''), 'table ' || nullif(table_of, ''), 'column ' || nullif(column_of, ''),
+    'type ' || nullif(type_of, ''), 'constraint ' || nullif(constraint_of, ''),
+    'context: ' || nullif(trim(E'\n' FROM split_part(context, 'SQL statement "', 1)), ''));
+END
+$$;
+
 SELECT define_pool('loop', $$max_size '4', initial_size '1', min_size '1'$$);
 SELECT define_pool('app_loop', $$max_size '4'$$, 'regress_ep_app');
 
@@ -76,4 +99,4 @@ SELECT * FROM enhanced_pool.execute_json('loop', 'SELECT id, name FROM items WHE
 SET ROLE regress_ep_app;
 SELECT * FROM enhanced_pool.execute('app_loop', 'SELECT current_user::text') AS t(who text);
 RESET ROLE;
-SELECT pool, role, state, size >= 1 AS open, active FROM enhanced_pool.pools WHERE pool = 'loop';
+SELECT pool, state, size >= 1 AS open, active FROM enhanced_pool.pools WHERE pool = 'loop';
