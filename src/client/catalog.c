@@ -241,6 +241,7 @@ fill_ref(EpPoolRef *ref, const EpPoolDef *def, int place, uint32 generation, uin
 	ref->acquire_timeout = EP_NUM(&effective, EP_S_ACQUIRE_TIMEOUT);
 	ref->query_timeout = EP_NUM(&effective, EP_S_QUERY_TIMEOUT);
 	ref->retry_attempts = EP_INT(&effective, EP_S_RETRY_ATTEMPTS);
+	ref->retry_backoff = EP_NUM(&effective, EP_S_RETRY_BACKOFF);
 	ref->settings_epoch = epoch;
 	ref->valid = true;
 }

@@ -28,6 +28,7 @@ typedef struct EpPoolRef
 	double		acquire_timeout;
 	double		query_timeout;
 	int			retry_attempts;
+	double		retry_backoff;
 	int			last_slot;		/* connection this backend used last, or -1 */
 } EpPoolRef;
 

@@ -92,7 +92,7 @@ ep_exchange_check(const char *pool, EpLeaseKind kind, const EpTextClass *class)
 	ereport(ERROR,
 			(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 			 errmsg("transaction statements cannot be run through the name of pool \"%s\"", pool),
-			 errhint("Use enhanced_pool.run_in_transaction, or a lease from enhanced_pool.acquire.")));
+			 errhint("Run them on a lease from enhanced_pool.acquire.")));
 }
 
 static void
@@ -101,7 +101,7 @@ raise_copy(void)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("COPY is not possible in execute"),
-			 errhint("Use enhanced_pool.copy_to or enhanced_pool.copy_from.")));
+			 errhint("Read with SELECT and write with INSERT; data cannot be streamed through it.")));
 }
 
 /* Raise 54000 for what cannot be sent as one message. */

@@ -540,14 +540,10 @@ cut_exchange(EpLease *lease)
 	uint64		word = EP_LW(lease->conn_id, ep_my_procno_compat(), EP_LW_IN_EXCHANGE);
 
 	lease->in_use = false;
-	if (lease->desc == NULL || !lease->in_exchange || lease->broken)
+	if (lease->desc == NULL || !lease->in_exchange)
 		return;
-	if (half_sent(lease))
-	{
-		lease->broken = true;
-		return;
-	}
-	if (in_the_middle(lease))
+	lease->broken = lease->broken || half_sent(lease);
+	if (!lease->broken && in_the_middle(lease))
 	{
 		lease->need_drain = true;
 		if (!lease->cancel_sent)

@@ -330,7 +330,8 @@ ep_conn_to_free(EpConn *conn)
 	if (conn->state != EP_FREE)
 		return;
 	pool->size--;
-	pool->stats.total_closed++;
+	if (conn->created_us != 0)
+		pool->stats.total_closed++;	/* what never was a connection is a connection_error */
 	conn->conn_id = 0;
 	pg_atomic_fetch_add_u32(&pool->closed_epoch, 1);
 	SpinLockAcquire(&ep_control->slot_lock);

@@ -78,7 +78,7 @@ const EpSettingDef ep_setting_defs[EP_NSETTINGS] = {
 	COUNT(EP_S_MAX_OVERFLOW, "max_overflow", 0, 0, MAX_COUNT, ZERO | ACTS,
 		  "Connections beyond max_size when all are busy, closed when released."),
 	COUNT(EP_S_TARGET_FREE_CONNECTIONS, "target_free_connections", 3, 0, MAX_COUNT, ZERO | ACTS,
-		  "Idle connections that are kept ready."),
+		  "Idle connections that idle expiry leaves beside those in use."),
 	COUNT(EP_S_MAX_SERVER_CONNECTIONS, "max_server_connections", 0, 0, MAX_COUNT, ZERO | SERVER_ONLY,
 		  "Most connections of all pools of one server."),
 	DURATION(EP_S_IDLE_TIMEOUT, "idle_timeout", 300, ZERO | ACTS,

@@ -309,6 +309,7 @@ typedef struct EpBackend
 	uint64		ticket;
 	int			assigned;		/* slot that a releaser gave to this waiter, or -1 */
 	Oid			role;			/* who waits */
+	double		retry_backoff;	/* the waiter's own, seconds */
 	TimestampTz wait_start;
 	uint64		wait_start_us;
 	bool		deadlock;		/* the worker chose this waiter as the victim */

@@ -60,6 +60,22 @@ may_log(const EpPool *pool)
 }
 
 /*
+ * The spacing that those who wait want, the shortest if they differ, or the
+ * pool's own.  Caller holds the pool's lock.
+ */
+static double
+spacing_wanted(const EpPool *pool)
+{
+	double		base = EP_NUM(&pool->def.set, EP_S_RETRY_BACKOFF);
+
+	if (pool->wait_head >= 0)
+		base = ep_backends[pool->wait_head].retry_backoff;
+	for (int proc = pool->wait_head; proc >= 0; proc = ep_backends[proc].next)
+		base = Min(base, ep_backends[proc].retry_backoff);
+	return base;
+}
+
+/*
  * One more walk has failed: when to try again.  Caller holds the pool's lock.
  * Walks that were under way at the same time met the same trouble and count
  * as one.
@@ -67,7 +83,7 @@ may_log(const EpPool *pool)
 static void
 count_failure(EpPool *pool, const Failure *failure)
 {
-	double		base = EP_NUM(&pool->def.set, EP_S_RETRY_BACKOFF);
+	double		base = spacing_wanted(pool);
 
 	if (pool->failed_walks != failure->failed_before)
 		return;
