@@ -124,6 +124,21 @@ begin_rows(FunctionCallInfo fcinfo, EpCallSite *site, ReturnSetInfo *rsinfo)
 	RegisterExprContextCallback(rsinfo->econtext, abandon_rows, PointerGetDatum(site));
 }
 
+/*
+ * Fetches the next row into the slot.  One that comes from a file is allocated
+ * in the context of the moment and freed with the next one, so that it must not
+ * be the caller's, which is reset in between.
+ */
+static bool
+next_row(EpPendingRows *rows)
+{
+	MemoryContext caller = MemoryContextSwitchTo(rows->context);
+	bool		found = rows->slot != NULL && tuplestore_gettupleslot(rows->store, true, false, rows->slot);
+
+	MemoryContextSwitchTo(caller);
+	return found;
+}
+
 static Datum
 execute_row_by_row(FunctionCallInfo fcinfo, ReturnSetInfo *rsinfo)
 {
@@ -131,8 +146,7 @@ execute_row_by_row(FunctionCallInfo fcinfo, ReturnSetInfo *rsinfo)
 
 	if (site->pending == NULL)
 		begin_rows(fcinfo, site, rsinfo);
-	if (site->pending->slot &&
-		tuplestore_gettupleslot(site->pending->store, true, false, site->pending->slot))
+	if (next_row(site->pending))
 	{
 		rsinfo->isDone = ExprMultipleResult;
 		return ExecFetchSlotHeapTupleDatum(site->pending->slot);
