@@ -101,7 +101,7 @@ check-version check-sources:
 	@test/harness/check-sources
 
 format:
-	clang-format -i $(wildcard src/*.[ch] src/*/*.[ch] test/unit/*.[ch])
+	@test/harness/format
 
 dist: check-sources
 	git archive --format zip --prefix=enhanced_pool-$(EXTVERSION)/ -o enhanced_pool-$(EXTVERSION).zip HEAD
@@ -117,4 +117,4 @@ help:
 	@echo 'make check-assert    every suite on a server with assertions'
 	@echo 'make check-sources   versions agree, PG_VERSION_NUM only in compat.h'
 	@echo 'make bench           peers side by side'
-	@echo 'make format          clang-format'
+	@echo 'make format          lay the code out as pgindent does'
