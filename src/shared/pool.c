@@ -45,12 +45,12 @@ update_def(EpPool *pool, const EpPoolDef *def)
 		!pool->stale && !pool->closing && strcmp(pool->def.name, def->name) == 0)
 		return;
 	if (pool->def.conn_hash != def->conn_hash)
-	{
 		explicit_bzero(pool->def.password, sizeof(pool->def.password));
-		pool->fatal_error = false;
-		pool->next_try_at = 0;
-		pool->backoff = 0;
-	}
+
+	/* whatever was changed may be what keeps the pool from connecting */
+	pool->fatal_error = false;
+	pool->next_try_at = 0;
+	pool->backoff = 0;
 	if (pool->closing)
 	{
 		memset(&pool->stats, 0, sizeof(EpPoolStats));

@@ -298,6 +298,17 @@ never_tried(EpWalk *walk)
 	return true;
 }
 
+/*
+ * Did the remote want no password, or something else, where we demand that it
+ * wants one?  Whatever the language of the message, it quotes the demand.
+ */
+static bool
+wants_no_password(EpWalk *walk)
+{
+	return walk->info.demands_password &&
+		strstr(PQerrorMessage(walk->conn), "\"" EP_PASSWORD_METHODS "\"") != NULL;
+}
+
 /* The attempt has failed: notes why.  True if the same address is to be tried again. */
 static bool
 note_failure(EpWalk *walk, bool at_once)
@@ -317,7 +328,12 @@ note_failure(EpWalk *walk, bool at_once)
 	address->wrong_role = PQparameterStatus(walk->conn, "server_version") != NULL;
 	begin_error(walk, host, address);
 	appendStringInfoString(&walk->errors, complaint);
-	if (at_once && never_tried(walk))
+	if (wants_no_password(walk))
+	{
+		walk->hint = "Remote server's authentication method must be changed or password_required=false set in the user mapping.";
+		note_fatal(walk, ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED);
+	}
+	else if (at_once && never_tried(walk))
 		note_fatal(walk, ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION);
 	else
 		walk->can_mend = true;

@@ -279,7 +279,10 @@ add_ours(EpConnInfo *info, const EpPoolDef *def)
 	/* a server that asks for no password would make anybody the mapping's user */
 	if (have_require_auth && def->password_given && def->password_required &&
 		find_value(def, "require_auth") == NULL)
-		add_keyword(info, "require_auth", "password,md5,scram-sha-256");
+	{
+		add_keyword(info, "require_auth", EP_PASSWORD_METHODS);
+		info->demands_password = true;
+	}
 }
 
 static int

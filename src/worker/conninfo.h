@@ -15,6 +15,9 @@
 
 #include "shared/shared.h"
 
+/* Authentication methods for which libpq sends a password or shows that it knows it. */
+#define EP_PASSWORD_METHODS "password,md5,scram-sha-256"
+
 /* An address of a host, with what came of it. */
 typedef struct EpAddress
 {
@@ -44,6 +47,7 @@ typedef struct EpConnInfo
 	const char *session_attrs;	/* target_session_attrs as given, or NULL */
 	const char *options;		/* the user's own startup options, or NULL */
 	const char *all_options;	/* with ours */
+	bool		demands_password;	/* require_auth is ours: EP_PASSWORD_METHODS */
 
 	/* the keywords that are the same in each attempt, and room for the others */
 	const char **keywords;

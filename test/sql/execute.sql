@@ -105,7 +105,7 @@ CREATE FUNCTION times() RETURNS TABLE (type text, value text) LANGUAGE sql AS $$
   SELECT * FROM enhanced_pool.execute('utc', params(11), timestamptz '2026-03-04 05:06:07.890123+00', timestamp '2026-03-04 05:06:07', date '2026-03-04',
       time '23:59:59.5', timetz '23:59:59+05:30', interval '-1 year 2 months -3 days 04:05:06.7',
       ARRAY[date '2026-03-04', NULL], tstzrange('2026-03-04 00:00+00', NULL), daterange('2026-03-04', '2026-04-03', '[]'),
-      ARRAY[[timestamptz '2026-03-04 05:06:07+00']], 'infinity'::timestamptz) AS t(type text, value text);
+      ARRAY[[timestamptz '2026-03-04 05:06:07+00']], interval '-1 day -02:00') AS t(type text, value text);
 $$;
 SET TimeZone = 'Asia/Kolkata'; SET DateStyle = 'ISO, DMY'; SET IntervalStyle = 'postgres';
 CREATE TABLE times_then AS SELECT row_number() OVER () AS n, * FROM times();

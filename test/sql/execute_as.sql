@@ -71,6 +71,13 @@ SELECT error_of($$SELECT * FROM enhanced_pool.execute_as(NULL::mixed, 'loop',
 SELECT error_of($$SELECT * FROM enhanced_pool.execute_as(NULL::mixed, 'loop',
   'SELECT NULL AS g, NULL AS a, NULL AS b, NULL AS c, NULL AS d, 12345.0 AS e, NULL AS f')$$);
 
+-- one type for two columns, of which one has another here: its text is the remote's, not that of our settings
+CREATE TYPE crossed AS (a date, b text, c float8, d text, e interval, f text);
+SET DateStyle = 'German'; SET extra_float_digits = -3; SET IntervalStyle = 'iso_8601';
+SELECT a, b, c, d, e, f FROM enhanced_pool.execute_as(NULL::crossed, 'loop',
+  $$SELECT date '2026-02-03' AS b, 0.1::float8 + 0.2 AS d, interval '1 day' AS f, date '2026-02-03' AS a, 0.1::float8 + 0.2 AS c, interval '1 day' AS e$$);
+RESET DateStyle; RESET extra_float_digits; RESET IntervalStyle;
+
 -- a table with dropped columns
 CREATE TABLE shrunk (gone1 int, id int, gone2 text, name text, gone3 date);
 ALTER TABLE shrunk DROP gone1, DROP gone2, DROP gone3;
@@ -121,6 +128,6 @@ SELECT error_of($$SELECT enhanced_pool.execute_as(NULL::adult, 'loop', 'SELECT 1
 CREATE TYPE nested AS (id int, u users);
 SELECT (u).name, id FROM enhanced_pool.execute_as(NULL::nested, 'loop', 'SELECT ROW(1, ''Ann'', NULL) AS u, 2 AS id');
 
-DROP TYPE odd, mixed, limits, nested;
+DROP TYPE odd, mixed, crossed, limits, nested;
 DROP DOMAIN adult, small, required;
 DROP TABLE users, shrunk;

@@ -56,8 +56,8 @@ BEGIN;
 SELECT enhanced_pool.acquire('one', timeout => NULL, hold => NULL, name => NULL) > 0 AS acquired;
 SELECT * FROM my_leases;
 -- the only connection is leased: timeout '0' does not wait, others do for their time
-SELECT left(error_of($$SELECT enhanced_pool.acquire('one', '0')$$), 5);
-SELECT left(error_of($$SELECT enhanced_pool.acquire('one', timeout => '20 ms')$$), 5);
+SELECT regexp_replace(error_of($$SELECT enhanced_pool.acquire('one', '0')$$), 'lease \d+\.\d+ s', 'lease N s');
+SELECT regexp_replace(error_of($$SELECT enhanced_pool.acquire('one', timeout => '20 ms')$$), 'lease \d+\.\d+ s', 'lease N s');
 SET LOCAL enhanced_pool.acquire_timeout = '20ms';
 SELECT left(error_of($$SELECT enhanced_pool.acquire('one')$$), 5);
 SELECT left(error_of($$SELECT enhanced_pool.exec('one', 'SELECT 1')$$), 5);
@@ -353,10 +353,13 @@ SELECT * FROM enhanced_pool.execute('one', $$SELECT current_setting('work_mem') 
   (SELECT count(*) FROM pg_prepared_statements WHERE name = 'p'), (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()),
   current_user = session_user, (SELECT count(*) FROM pg_listening_channels())$$) AS t(work_mem bool, temp bool, prepared int, locks int, who bool, listening int);
 -- so is what dirty statements did through the pool's name
-SELECT enhanced_pool.exec('one', 'SET work_mem = ''1234kB'''),
-  enhanced_pool.exec('one', 'SELECT set_config(''work_mem'', ''1234kB'', false)'), enhanced_pool.exec('one', 'CREATE TEMPORARY TABLE mine (a int)'),
-  enhanced_pool.exec('one', 'SELECT 1 AS a INTO TEMP mine'), enhanced_pool.exec('one', 'DO $$BEGIN SET work_mem = ''1234kB''; END$$');
-SELECT * FROM enhanced_pool.execute('one', $$SELECT current_setting('work_mem') <> '1234kB', to_regclass('pg_temp.mine') IS NULL$$) AS t(work_mem bool, temp bool);
+SELECT statement, t.* FROM unnest(ARRAY['SET work_mem = ''1234kB''', 'SELECT set_config(''work_mem'', ''1234kB'', false)', 'SELECT pg_catalog."set_config"(''work_mem'', ''1234kB'', false)',
+    'CREATE TEMPORARY TABLE mine (a int)', 'SELECT 1 AS a INTO TEMP mine', 'DO $$BEGIN SET work_mem = ''1234kB''; END$$', 'SELECT pg_advisory_lock(4711)', 'LISTEN something',
+    'PREPARE p AS SELECT 1', 'EXPLAIN ANALYZE SELECT set_config(''work_mem'', ''1234kB'', false)', 'WITH s AS (SELECT set_config(''work_mem'', ''1234kB'', false)) SELECT * FROM s']) statement,
+  LATERAL enhanced_pool.exec('one', statement) AS done,
+  LATERAL enhanced_pool.execute('one', $$SELECT current_setting('work_mem') = '1234kB', to_regclass('pg_temp.mine') IS NOT NULL,
+    (SELECT count(*) FROM pg_prepared_statements WHERE name = 'p'), (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()),
+    (SELECT count(*) FROM pg_listening_channels()) WHERE $1 >= 0$$, done) AS t(work_mem bool, temp bool, prepared int, locks int, listening int);
 -- a lease that was not used leaves nothing to reset; plain statements never do
 SELECT enhanced_pool.exec('one', 'CREATE TABLE plain (id int PRIMARY KEY, v text)');
 -- the same connection again, after its reset
