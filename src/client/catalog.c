@@ -239,7 +239,8 @@ fill_ref(EpPoolRef *ref, const EpPoolDef *def, int place, uint32 generation, uin
 	ref->password_required = def->password_required;
 	ref->never_reset = EP_INT(&effective, EP_S_RESET) == EP_RESET_NEVER;
 	ref->acquire_timeout = EP_NUM(&effective, EP_S_ACQUIRE_TIMEOUT);
-	ref->query_timeout = EP_NUM(&effective, EP_S_QUERY_TIMEOUT);
+	ref->query_timeout = EP_NUM(&def->set, EP_S_QUERY_TIMEOUT);
+	ref->query_timeout_source = def->set.source[EP_S_QUERY_TIMEOUT];
 	ref->retry_attempts = EP_INT(&effective, EP_S_RETRY_ATTEMPTS);
 	ref->retry_backoff = EP_NUM(&effective, EP_S_RETRY_BACKOFF);
 	ref->settings_epoch = epoch;

@@ -24,9 +24,10 @@ typedef struct EpPoolRef
 	Oid			server;
 	bool		password_required;
 	bool		never_reset;	/* effective reset is never */
-	/* effective session-overridable values, seconds */
+	/* session-overridable values, seconds; effective ones unless it says otherwise */
 	double		acquire_timeout;
-	double		query_timeout;
+	double		query_timeout;	/* the pool's; what the session says is looked at for each statement */
+	EpSource	query_timeout_source;
 	int			retry_attempts;
 	double		retry_backoff;
 	int			last_slot;		/* connection this backend used last, or -1 */

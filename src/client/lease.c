@@ -106,7 +106,6 @@ ep_lease_prepare(EpPoolRef *ref, EpLeaseKind kind, bool hold, const char *name)
 	lease->role = ref->role;
 	lease->hold = hold;
 	lease->subid = GetCurrentSubTransactionId();
-	lease->query_timeout = ref->query_timeout;
 	if (name)
 		ep_copy_text(lease->name, sizeof(lease->name), name);
 	return lease;

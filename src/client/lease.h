@@ -42,7 +42,6 @@ typedef struct EpLease
 	bool		hold;
 	SubTransactionId subid;		/* subtransaction it belongs to; Invalid once the one that acquired a held one is over */
 	char		name[EP_LEASE_NAME_SIZE];
-	double		query_timeout;
 
 	/* the exchange under way */
 	bool		in_use;			/* rows are being read: 55006 for anybody else */

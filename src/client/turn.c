@@ -54,6 +54,9 @@ put_lease_name(EpTurn *turn)
 void
 ep_turn_begin(EpTurn *turn, EpLease *lease, const char *sql, bool dirty)
 {
+	EpSource	source = lease->ref->query_timeout_source;
+	double		timeout;
+
 	ep_lease_enter(lease);
 	memset(turn, 0, sizeof(EpTurn));
 	turn->lease = lease;
@@ -71,8 +74,9 @@ ep_turn_begin(EpTurn *turn, EpLease *lease, const char *sql, bool dirty)
 	ep_conn_set_query(turn->conn, sql);
 
 	turn->started_us = ep_now_us();
-	if (lease->query_timeout > 0)
-		turn->deadline_us = turn->started_us + (uint64) (lease->query_timeout * 1000000.0);
+	timeout = ep_setting_in_session(EP_S_QUERY_TIMEOUT, lease->ref->query_timeout, &source);
+	if (timeout > 0)
+		turn->deadline_us = turn->started_us + (uint64) (timeout * 1000000.0);
 	if (lease->name[0] != '\0' && !turn->conn->name_set && turn->conn->tx_status == 'I')
 		put_lease_name(turn);
 }

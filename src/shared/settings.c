@@ -494,30 +494,41 @@ is_tighter(EpSettingId id, double session, double pool)
 }
 
 /*
+ * The value of one setting in this session, for a pool that has that value
+ * from that source.  What a server or mapping says about query_timeout and
+ * retry_attempts is a limit: other than superusers may only go below it.
+ * *source may become EP_SOURCE_SESSION.
+ */
+double
+ep_setting_in_session(EpSettingId id, double value, EpSource *source)
+{
+	EpSource	session;
+	double		wanted = ep_guc_num(id, true, &session);
+
+	if (!ep_setting_defs[id].session || session != EP_SOURCE_SESSION)
+		return value;
+	if ((id == EP_S_QUERY_TIMEOUT || id == EP_S_RETRY_ATTEMPTS) &&
+		*source >= EP_SOURCE_SERVER && !is_tighter(id, wanted, value) && !superuser())
+		return value;
+	*source = EP_SOURCE_SESSION;
+	return wanted;
+}
+
+/*
  * Lays the values that this session set (SET, ALTER ROLE or DATABASE ... SET,
- * client options) over a private copy of a pool's.  What a server or mapping
- * says about query_timeout and retry_attempts is a limit: other than superusers
- * may only go below it.
+ * client options) over a private copy of a pool's.
  */
 void
 ep_settings_apply_session(EpSettings *set)
 {
 	for (int i = 0; i < EP_NSETTINGS; i++)
 	{
-		EpSource	source;
-		double		value;
+		EpSource	source = set->source[i];
 
 		if (!ep_setting_defs[i].session)
 			continue;
-		value = ep_guc_num(i, true, &source);
-		if (source != EP_SOURCE_SESSION)
-			continue;
-		if ((i == EP_S_QUERY_TIMEOUT || i == EP_S_RETRY_ATTEMPTS) &&
-			set->source[i] >= EP_SOURCE_SERVER &&
-			!is_tighter(i, value, set->v[i].num) && !superuser())
-			continue;
-		set->v[i].num = value;
-		set->source[i] = EP_SOURCE_SESSION;
+		set->v[i].num = ep_setting_in_session(i, set->v[i].num, &source);
+		set->source[i] = source;
 	}
 }
 

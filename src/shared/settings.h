@@ -156,6 +156,7 @@ extern void ep_setting_check_text(const EpSettingDef *def, const char *value);
 extern char *ep_setting_format(const EpSettingDef *def, const EpSettings *set, const EpTexts *texts);
 extern void ep_settings_from_gucs(EpSettings *set, EpTexts *texts);
 extern bool ep_settings_refresh_gucs(EpSettings *set, EpTexts *texts);
+extern double ep_setting_in_session(EpSettingId id, double value, EpSource *source);
 extern void ep_settings_apply_session(EpSettings *set);
 extern void ep_settings_finish(EpSettings *set);
 extern bool ep_texts_add(EpTexts *texts, const char *text, uint32 *offset);

@@ -367,7 +367,8 @@ ep_wire_leave_unfinished(const EpWire *wire, int syncs, EpUnfinished *out)
 		at += (size_t) len + 1;
 	}
 	out->nhead = (uint8) (wire->in_end - at);
-	memcpy(out->head, wire->in + at, out->nhead);
+	if (out->nhead > 0)
+		memcpy(out->head, wire->in + at, out->nhead);
 	out->syncs = Max(syncs, 0);
 }
 
