@@ -126,14 +126,14 @@ SET enhanced_pool.query_timeout = '100ms';
 SELECT error_of($$SELECT enhanced_pool.exec('one', 'SELECT pg_sleep(60)')$$);
 RESET enhanced_pool.query_timeout;
 SELECT enhanced_pool.exec('one', 'SELECT 1');
--- a lease keeps the value that held when it was acquired
+-- on a lease the value of the moment counts
 BEGIN;
-SET LOCAL enhanced_pool.query_timeout = '200ms';
 SELECT enhanced_pool.acquire('one') AS lease \gset
-SET LOCAL enhanced_pool.query_timeout = 0;
+SET LOCAL enhanced_pool.query_timeout = '200ms';
 SELECT split_part(error_of(format('SELECT enhanced_pool.exec(%s, ''SELECT pg_sleep(60)'')', :lease)), E'\n', 1);
 SELECT split_part(error_of(format('SELECT enhanced_pool.run_script(%s, ''SELECT 1; SELECT pg_sleep(60)'')', :lease)), E'\n', 1);
-SELECT enhanced_pool.exec(:lease, 'SELECT 1');
+SET LOCAL enhanced_pool.query_timeout = 0;
+SELECT enhanced_pool.exec(:lease, 'SELECT 1 FROM pg_sleep(0.3)');
 COMMIT;
 SET statement_timeout = '100ms';
 SELECT enhanced_pool.exec('one', 'SELECT pg_sleep(60)');
