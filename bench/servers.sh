@@ -74,6 +74,22 @@ start_pgbouncer()
 	done
 }
 
+# Keeps the cores from falling asleep, by a loop on each that runs only when
+# nothing else would: on an idle or virtual machine waking a core can cost more
+# than the work that it is woken for. The loops end with this script.
+keep_awake()
+{
+	local i
+
+	for ((i = 0; i < $(nproc); i++)); do
+		# shellcheck disable=SC2016 # for the inner shell
+		chrt --idle 0 bash -c 'while kill -0 "$1" 2>/dev/null; do for ((i = 0; i < 100000; i++)); do :; done; done' \
+			_ $$ </dev/null &
+		awake+=("$!")
+		disown "$!"				# or their end would be announced
+	done
+}
+
 # PgBouncer does not heed SIGQUIT, by which the harness ends things, and would be
 # waited for in vain: the end of the run, called with its status in $?.
 finish_bench()
@@ -81,6 +97,7 @@ finish_bench()
 	local status=$? pid
 
 	set +e
+	[ ${#awake[@]} -eq 0 ] || kill "${awake[@]}" 2>/dev/null
 	if read -r pid 2>/dev/null <"$T/pgbouncer/pid" && [ "/proc/$pid/exe" -ef "$T/pgbouncer/pgbouncer" ]; then
 		kill -TERM "$pid"
 	fi

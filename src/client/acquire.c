@@ -289,7 +289,7 @@ leave(EpPool *pool)
 static EpGiven
 pass_on(EpPool *pool, EpConn *conn)
 {
-	EpGiven		given = {-1, true};
+	EpGiven		given = EP_GIVEN_TO_WORKER;
 	uint64		word = pg_atomic_exchange_u64(&conn->lease_word, 0);
 
 	if (!ep_worker_has(pool->worker, conn->epoch))
@@ -299,15 +299,6 @@ pass_on(EpPool *pool, EpConn *conn)
 	else
 		given = ep_conn_give(pool, conn);
 	return given;
-}
-
-static void
-wake(const EpPool *pool, EpGiven given)
-{
-	if (given.wake_proc >= 0)
-		ep_wake_proc(given.wake_proc);
-	if (given.wake_worker)
-		ep_wake_worker(pool->worker);
 }
 
 /*
@@ -320,7 +311,7 @@ ep_acquire_abandon(void)
 {
 	EpPool	   *pool;
 	EpConn	   *conn;
-	EpGiven		given = {-1, false};
+	EpGiven		given = EP_GIVEN_TO_NOBODY;
 
 	if (waiting_in < 0)
 		return;
@@ -329,8 +320,10 @@ ep_acquire_abandon(void)
 	conn = leave(pool);
 	if (conn)
 		given = pass_on(pool, conn);
+	else
+		given.wake_next = ep_queue_next(pool);
 	LWLockRelease(&pool->lock);
-	wake(pool, given);
+	ep_wake_given(pool, given);
 }
 
 /* ------------------------------------------------------------ one look */
@@ -380,6 +373,7 @@ take_or_join(Attempt *a, EpLease *lease, Picture *picture)
 	EpPool	   *pool = &ep_pools[ref->pool];
 	EpConn	   *conn;
 	bool		other_role = false;
+	bool		grow = false;
 	Verdict		verdict = GOT;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
@@ -402,7 +396,11 @@ take_or_join(Attempt *a, EpLease *lease, Picture *picture)
 		if (verdict == QUEUED && max_waiting > 0 && pool->n_waiting >= max_waiting)
 			verdict = TOO_MANY_WAIT;
 		if (verdict == QUEUED)
+		{
 			join(a, pool);
+			/* a pool of full size has nothing to do for a waiter; deadlocks are looked for by a timer */
+			grow = pool->size < EP_INT(&pool->def.set, EP_S_MAX_SIZE) + EP_INT(&pool->def.set, EP_S_MAX_OVERFLOW);
+		}
 		else
 		{
 			take_picture(pool, picture);
@@ -410,16 +408,16 @@ take_or_join(Attempt *a, EpLease *lease, Picture *picture)
 		}
 	}
 	LWLockRelease(&pool->lock);
-	if (other_role || verdict == QUEUED)
+	if (other_role || grow)
 		ep_wake_worker(pool->worker);
 	return verdict;
 }
 
 /*
- * A look while waiting.  With may_take, which is set now and then, the first
- * in the queue also looks at the idle list: a connection of another role's
- * that was to be reset for it may have broken, while others of that role are
- * idle.
+ * A look while waiting.  The first in the queue also looks at the idle list if
+ * it was told to (woken), and with may_take, which is set now and then: a
+ * connection of another role's that was to be reset for it may have broken,
+ * while others of that role are idle.
  */
 static Verdict
 look(Attempt *a, EpLease *lease, bool may_take, Picture *picture)
@@ -429,8 +427,11 @@ look(Attempt *a, EpLease *lease, bool may_take, Picture *picture)
 	EpConn	   *conn = NULL;
 	bool		other_role = false;
 	Verdict		verdict;
+	EpGiven		given = EP_GIVEN_TO_NOBODY;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	may_take |= ep_backends[proc].woken;
+	ep_backends[proc].woken = false;
 	if (may_take && ep_backends[proc].assigned == EP_NO_SLOT && pool->wait_head == proc &&
 		!pool->closing && !pool->stale)
 		conn = ep_idle_take(pool, proc, a->ref->role, a->ref->last_slot, ep_descriptor_is_warm, &other_role);
@@ -454,10 +455,11 @@ look(Attempt *a, EpLease *lease, bool may_take, Picture *picture)
 		else
 			take_picture(pool, picture);
 		pool->stats.acquire_timeouts += verdict == NONE_FREE;
+		given.wake_next = ep_queue_next(pool);
 	}
 	LWLockRelease(&pool->lock);
-	if (other_role)
-		ep_wake_worker(pool->worker);
+	given.wake_worker = other_role;
+	ep_wake_given(pool, given);
 	return verdict;
 }
 
@@ -498,7 +500,11 @@ wait_in_queue(Attempt *a, EpLease *lease, Picture *picture)
 			next_take = now + POLL_MS * 1000;
 		verdict = look(a, lease, may_take, picture);
 		if (verdict == STALE)
+		{
 			verdict = renew(a);
+			next_take = 0;		/* what was idle could not be looked at */
+			continue;
+		}
 		if (verdict != QUEUED)
 			break;
 		if (a->deadline_us < now + POLL_MS * 1000)

@@ -282,25 +282,24 @@ leave_to_worker(EpConn *conn, EpLease *lease)
 static EpGiven
 dispose(EpPool *pool, EpConn *conn, EpLease *lease, bool broken)
 {
-	EpGiven		to_worker = {-1, true};
 	uint64		word = pg_atomic_exchange_u64(&conn->lease_word, 0);
 
 	if (broken || conn->dead || EP_LW_BITS(word) == EP_LW_REVOKED)
 	{
 		ep_conn_to_broken(conn);
-		return to_worker;
+		return EP_GIVEN_TO_WORKER;
 	}
 	if (in_the_middle(lease))
 	{
 		leave_to_worker(conn, lease);
-		return to_worker;
+		return EP_GIVEN_TO_WORKER;
 	}
 	conn->cancel_wanted = false;
 	if (conn->cancel_busy)
 	{
 		/* a cancel request that is still on its way must not hit the next statement */
 		leave_to_worker(conn, lease);
-		return to_worker;
+		return EP_GIVEN_TO_WORKER;
 	}
 	/* one that is to be ended anyway is not reset first: ep_conn_give sees to it */
 	if (!ep_conn_must_go(pool, conn))
@@ -309,7 +308,7 @@ dispose(EpPool *pool, EpConn *conn, EpLease *lease, bool broken)
 		if (conn->needs_rollback || needs_reset(pool, conn, lease))
 		{
 			ep_conn_to_resetting(conn);
-			return to_worker;
+			return EP_GIVEN_TO_WORKER;
 		}
 	}
 	if (lease->used)
@@ -348,7 +347,7 @@ ep_lease_give_back(EpLease *lease)
 {
 	EpPool	   *pool = &ep_pools[lease->pool];
 	EpConn	   *conn = &ep_conns[lease->slot];
-	EpGiven		given = {-1, true};
+	EpGiven		given = EP_GIVEN_TO_WORKER;
 	bool		broken = must_break(lease);
 	bool		orphan = false;
 
@@ -372,10 +371,7 @@ ep_lease_give_back(EpLease *lease)
 
 	if (orphan)
 		end_orphan(pool, conn, lease);
-	if (given.wake_proc >= 0)
-		ep_wake_proc(given.wake_proc);
-	if (given.wake_worker)
-		ep_wake_worker(pool->worker);
+	ep_wake_given(pool, given);
 	forget(lease);
 }
 

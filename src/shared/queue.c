@@ -7,17 +7,36 @@
  * after it has seen, under the same lock, that no idle connection is for it.
  * Whoever makes a connection available does so under that lock and looks at
  * the queue first, so between the two there is no moment at which an idle
- * connection and a waiter for it do not know of each other.  A connection is
- * never merely announced: it is written into the waiter's entry (assigned),
- * LEASED in its name, before its latch is set.  The waiter looks at its entry
- * under the lock before each sleep and once more when it gives up for
- * whatever reason, and then uses the connection or gives it on.
+ * connection and a waiter for it do not know of each other.
+ *
+ * A connection that becomes available while somebody waits goes one of two
+ * ways.  If the first waiter has waited for BARGE_US, it is handed over: written
+ * into the waiter's entry (assigned), LEASED in its name, before its latch is
+ * set.  The waiter looks at its entry under the lock before each sleep and once
+ * more when it gives up for whatever reason, and then uses the connection or
+ * gives it on.  Before that time it goes to the idle list, and the first waiter
+ * is told to look there (woken): whoever runs at that moment may be quicker.
+ * Handing over always would leave every connection unused until a sleeping
+ * process gets its turn on a processor, and once a queue has formed everybody
+ * would pass through it: a convoy.  Nobody is passed for longer than BARGE_US
+ * plus the time until a connection comes back; waiters among themselves are
+ * served in their order.
+ *
+ * What must hold: while an idle connection and a waiter are there together, the
+ * first waiter is woken.  Whoever adds an idle connection (ep_conn_give) or
+ * takes the first waiter away (ep_queue_leave) sees to it through
+ * ep_queue_next; the woken one clears the mark when it looks, and then either
+ * takes a connection, or there is none for it, and it is as if it had just
+ * joined.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "shared/shared.h"
+
+/* How long the first waiter may be passed by backends that run. */
+#define BARGE_US	10000
 
 /*
  * Must the connection be reset before this local role may have it?  True if
@@ -40,6 +59,7 @@ ep_queue_join(EpPool *pool, int procno)
 	Assert(me->waiting_pool < 0 && me->assigned == EP_NO_SLOT);
 	me->waiting_pool = (int) (pool - ep_pools);
 	me->ticket = pool->next_ticket++;
+	me->woken = false;
 	me->prev = pool->wait_tail;
 	me->next = -1;
 	if (pool->wait_tail >= 0)
@@ -50,7 +70,10 @@ ep_queue_join(EpPool *pool, int procno)
 	pool->n_waiting++;
 }
 
-/* Take a process out of the queue, wherever it stands; harmless if it is in none.  Caller holds the pool's lock. */
+/*
+ * Take a process out of the queue, wherever it stands; harmless if it is in
+ * none.  Caller holds the pool's lock, and calls ep_queue_next afterwards.
+ */
 void
 ep_queue_leave(EpPool *pool, int procno)
 {
@@ -92,33 +115,55 @@ ep_conn_must_go(const EpPool *pool, const EpConn *conn)
 }
 
 /*
+ * The waiter that is to be woken because a connection is idle, or -1.  Caller
+ * holds the pool's lock, and sets the latch after releasing it.
+ */
+int
+ep_queue_next(EpPool *pool)
+{
+	int			proc = pool->wait_head;
+
+	if (proc < 0 || pool->idle_head == EP_NO_SLOT || ep_backends[proc].woken)
+		return -1;
+	ep_backends[proc].woken = true;
+	return proc;
+}
+
+/* May the first waiter be passed by somebody who comes now?  Caller holds the pool's lock. */
+static bool
+may_barge(const EpConn *conn, int proc)
+{
+	return !conn->overflow && ep_now_us() < ep_backends[proc].wait_start_us + BARGE_US;
+}
+
+/*
  * A connection is clean enough to be used again: give it to the first waiter
- * or put it on the idle list.  Caller holds the pool's lock, and does what is
- * returned after releasing it.  A connection that is to go (recycled, beyond
- * the limits, pool closing) becomes BROKEN for the worker to end, one that
- * carries another role's state than the first waiter's becomes RESETTING.
+ * or put it on the idle list.  Caller holds the pool's lock, and passes what is
+ * returned to ep_wake_given after releasing it.  A connection that is to go
+ * (recycled, beyond the limits, pool closing) becomes BROKEN for the worker to
+ * end, one that carries another role's state than the first waiter's becomes
+ * RESETTING.
  */
 EpGiven
 ep_conn_give(EpPool *pool, EpConn *conn)
 {
-	EpGiven		given = {-1, false};
+	EpGiven		given = EP_GIVEN_TO_NOBODY;
 	int			proc = pool->wait_head;
 
 	if (ep_conn_must_go(pool, conn))
 	{
 		ep_conn_to_broken(conn);
-		given.wake_worker = true;
-		return given;
+		return EP_GIVEN_TO_WORKER;
 	}
-	if (proc < 0)
-	{
-		ep_conn_to_idle(conn);
-		return given;
-	}
-	if (ep_role_must_reset(pool, conn, ep_backends[proc].role))
+	if (proc >= 0 && ep_role_must_reset(pool, conn, ep_backends[proc].role))
 	{
 		ep_conn_to_resetting(conn);
-		given.wake_worker = true;
+		return EP_GIVEN_TO_WORKER;
+	}
+	if (proc < 0 || may_barge(conn, proc))
+	{
+		ep_conn_to_idle(conn);
+		given.wake_next = ep_queue_next(pool);
 		return given;
 	}
 	ep_queue_leave(pool, proc);
@@ -126,7 +171,20 @@ ep_conn_give(EpPool *pool, EpConn *conn)
 	conn->lease_role = ep_backends[proc].role;
 	ep_backends[proc].assigned = ep_conn_slot(conn);
 	given.wake_proc = proc;
+	given.wake_next = ep_queue_next(pool);
 	return given;
+}
+
+/* Wake those whom a connection was given to.  No lock is needed. */
+void
+ep_wake_given(const EpPool *pool, EpGiven given)
+{
+	if (given.wake_proc >= 0)
+		ep_wake_proc(given.wake_proc);
+	if (given.wake_next >= 0)
+		ep_wake_proc(given.wake_next);
+	if (given.wake_worker)
+		ep_wake_worker(pool->worker);
 }
 
 /*

@@ -297,7 +297,7 @@ typedef struct EpConn
 
 /*
  * One per proc number.  Cleared by its process at first use and at exit.
- * waiting_pool, prev, next, ticket and assigned are under the lock of the pool
+ * waiting_pool, prev, next, ticket, assigned, deadlock and woken are under the lock of the pool
  * waited for; the rest is written by the process itself before it queues.
  */
 typedef struct EpBackend
@@ -313,6 +313,7 @@ typedef struct EpBackend
 	TimestampTz wait_start;
 	uint64		wait_start_us;
 	bool		deadlock;		/* the worker chose this waiter as the victim */
+	bool		woken;			/* was told that a connection is idle, and has not looked since */
 } EpBackend;
 
 /* ----------------------------------------------------------------- worker */
@@ -383,14 +384,20 @@ extern void ep_pool_try_free(EpPool *pool);
 typedef struct EpGiven
 {
 	int			wake_proc;		/* waiter that was given the connection, or -1 */
+	int			wake_next;		/* waiter that is to look at the idle list, or -1 */
 	bool		wake_worker;	/* the worker has something to do with it */
 } EpGiven;
+
+#define EP_GIVEN_TO_NOBODY	((EpGiven) {.wake_proc = -1, .wake_next = -1})
+#define EP_GIVEN_TO_WORKER	((EpGiven) {.wake_proc = -1, .wake_next = -1, .wake_worker = true})
 
 extern void ep_queue_join(EpPool *pool, int procno);
 extern void ep_queue_leave(EpPool *pool, int procno);
 extern void ep_queue_wake_all(EpPool *pool);
 extern bool ep_conn_must_go(const EpPool *pool, const EpConn *conn);
+extern int	ep_queue_next(EpPool *pool);
 extern EpGiven ep_conn_give(EpPool *pool, EpConn *conn);
+extern void ep_wake_given(const EpPool *pool, EpGiven given);
 extern EpConn *ep_idle_take(EpPool *pool, int procno, Oid role, int preferred,
 							bool (*warm) (int slot, uint64 conn_id), bool *other_role);
 extern bool ep_role_must_reset(const EpPool *pool, const EpConn *conn, Oid role);

@@ -198,16 +198,13 @@ ep_kept_give(EpKept *kept)
 {
 	EpPool	   *pool = ep_kept_pool(kept);
 	EpConn	   *conn = ep_kept_conn(kept);
-	EpGiven		given = {-1, false};
+	EpGiven		given;
 
 	ep_kept_rest(kept);
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	given = ep_conn_give(pool, conn);
 	LWLockRelease(&pool->lock);
-	if (given.wake_proc >= 0)
-		ep_wake_proc(given.wake_proc);
-	if (given.wake_worker)
-		SetLatch(MyLatch);
+	ep_wake_given(pool, given);
 }
 
 /* The connection must not be used again; the next tick ends it. */

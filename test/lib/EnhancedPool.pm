@@ -27,6 +27,7 @@ use Time::HiRes qw(usleep time);
 our @EXPORT = qw(
   start_local start_remote start_pair define_pool drop_pool
   check_clean remote_connections worker_pid worker_surplus fd_count poll_until
+  start_session begin_query end_query fails_with
 );
 
 # The remote role that pools log in as.  The remote server asks for its password.
@@ -204,6 +205,52 @@ sub poll_until(&;$)
 		return 0 if time() > $end;
 		usleep(50_000);
 	}
+}
+
+# start_session($node [, $db [, user]]): a psql that stays, goes on after errors
+# and reports their SQLSTATE.
+sub start_session
+{
+	my ($node, $db, $user) = @_;
+	my $session = $node->background_psql($db // 'postgres', on_error_stop => 0,
+		defined $user ? (extra_params => [ '-U', $user ]) : ());
+
+	$session->query_safe('\\set VERBOSITY verbose');
+	return $session;
+}
+
+# begin_query($session, $sql): send it and do not wait for its end.
+sub begin_query
+{
+	my ($session, $sql) = @_;
+
+	$session->query_until(qr/begun/, "\\echo begun\n$sql;\n");
+	return;
+}
+
+# end_query($session): wait for the end of what begin_query sent; what it
+# returned and the errors that it raised.
+sub end_query
+{
+	my ($session) = @_;
+	my $out = $session->query('');
+	my $err = $session->{stderr};
+
+	$session->{stderr} = '';
+	$out =~ s/^\s+//;
+	return ($out, $err);
+}
+
+# fails_with($node, $sql, $pattern, $name): it raises an error, which verbosely
+# ("ERROR:  08001: ...") matches.
+sub fails_with
+{
+	my ($node, $sql, $pattern, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my ($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$sql", on_error_die => 0);
+
+	like($err, $pattern, $name);
+	return $err;
 }
 
 # check_clean($local, $remote, $max [, $baseline]): nothing was left behind.  No
