@@ -81,6 +81,8 @@ $worker = new_worker($worker);
 $local->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM enhanced_pool.leases WHERE pool = 'one'");
 ($out, $err) = end_query($busy);
 like($err, qr/57014/, 'it can be cancelled without the worker that opened its connection');
+# The key to cancel it on the remote went with that worker.
+$remote->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()");
 is($local->safe_psql('postgres', "SELECT * FROM enhanced_pool.execute('one', 'SELECT 1') AS t(n int)"), '1', 'the pool is usable');
 $_->quit foreach $holder, $waiter, $busy;
 check_clean($local, $remote, 3);
