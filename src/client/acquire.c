@@ -538,7 +538,8 @@ check_password_rule(const EpPoolRef *ref, EpLease *lease)
 
 /*
  * Did the remote say goodbye while the connection was idle?  Looks at what has
- * come without taking it: end of file or an error message mean that it did.
+ * come without taking it: end of file or an error message mean that it did,
+ * and anything else that is no notice would be taken for the next answer.
  */
 static bool
 is_alive(const EpDescriptor *desc)
@@ -548,7 +549,7 @@ is_alive(const EpDescriptor *desc)
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-	return n == 1 && type != 'E';
+	return n == 1 && ep_message_is_async(type);
 }
 
 /*

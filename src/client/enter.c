@@ -207,11 +207,32 @@ take_turn(EpLease *lease)
 }
 
 /*
+ * The remote has closed the connection while nobody used it: raise what it
+ * gave as the reason, if it did.
+ */
+static void
+raise_closed(EpLease *lease)
+{
+	EpWire	   *wire = &lease->desc->wire;
+	EpMessage	msg;
+	EpErrorFields fields;
+
+	ep_lease_mark_broken(lease);
+	(void) ep_wire_fill(wire);
+	while (ep_wire_next(wire, &msg) == EP_IO_OK)
+	{
+		if (msg.type == 'E' && ep_parse_error(&msg, &fields))
+			ep_raise_remote(lease, &fields, NULL);
+	}
+	ep_raise_lost(lease, "The remote server closed the connection.");
+}
+
+/*
  * Begin to use the connection of a lease: from here to ep_lease_leave it is
  * this process's alone, and the remote stands at ReadyForQuery.  Waits, when
  * the last statement was given up, until its answer has ended.  No lock held.
  * Raises 55006 if an outer call uses the lease, 08006 if the connection is
- * lost, and what interrupts raise.
+ * lost or what the remote gave as the reason, and what interrupts raise.
  */
 void
 ep_lease_enter(EpLease *lease)
@@ -227,7 +248,7 @@ ep_lease_enter(EpLease *lease)
 	if (!lease->in_exchange)
 	{
 		if (!take_turn(lease))
-			ep_raise_lost(lease, "The remote server closed the connection.");
+			raise_closed(lease);
 		lease->in_exchange = true;
 	}
 	lease->in_use = true;

@@ -25,7 +25,7 @@ use Test::More;
 use Time::HiRes qw(usleep time);
 
 our @EXPORT = qw(
-  start_local start_remote start_pair define_pool drop_pool
+  start_local start_remote start_pair define_pool pool_sql drop_pool
   check_clean remote_connections worker_pid worker_surplus fd_count poll_until
   start_session begin_query end_query fails_with
 );
@@ -101,6 +101,15 @@ sub define_pool
 {
 	my ($local, $remote, $name, %options) = @_;
 	my $db = delete $options{db} // 'postgres';
+
+	$local->safe_psql($db, pool_sql($remote, $name, %options));
+	return;
+}
+
+# The statements that define_pool runs.
+sub pool_sql
+{
+	my ($remote, $name, %options) = @_;
 	my $for = delete $options{for} // 'CURRENT_USER';
 	my %mapping = (
 		user => $REMOTE_USER,
@@ -112,12 +121,11 @@ sub define_pool
 		dbname => 'postgres',
 		%options);
 
-	$local->safe_psql($db,
-		    "CREATE SERVER \"$name\" FOREIGN DATA WRAPPER enhanced_pool"
-		  . option_list(%server)
-		  . ";CREATE USER MAPPING FOR $for SERVER \"$name\""
-		  . option_list(%mapping));
-	return;
+	return
+	    "CREATE SERVER \"$name\" FOREIGN DATA WRAPPER enhanced_pool"
+	  . option_list(%server)
+	  . ";CREATE USER MAPPING FOR $for SERVER \"$name\""
+	  . option_list(%mapping) . ';';
 }
 
 sub option_list

@@ -148,7 +148,7 @@ foreach my $role ('ann', 'bob')
 # The most connections that the remote ever saw; it looks itself, again and again.
 my $most = 0;
 my $bound = 2 * ($max_size + $overflow) + 2;
-while (grep { $_->{harness}->pump_nb; $_->{harness}->pumpable } values %crowd)
+while (grep { $_->{harness}->pumpable && ($_->{harness}->pump_nb || 1) } values %crowd)
 {
 	my $n = remote_connections($remote);
 	$most = $n if $n > $most;

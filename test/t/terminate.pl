@@ -9,7 +9,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my ($local, $remote) = start_pair();
+my ($local, $remote) = start_pair(remote_conf => 'restart_after_crash = on');
 my $ask_pid = q{SELECT * FROM enhanced_pool.execute('one', 'SELECT pg_backend_pid()') AS t(pid int)};
 
 define_pool($local, $remote, 'one', max_size => 1, initial_size => 1, min_size => 0);
@@ -50,7 +50,7 @@ is($local->safe_psql('postgres', $ask_pid), $remote_pid, 'the connection is used
 
 $session = start_session($local);
 $end = terminate($session);
-begin_query($session, "SELECT * FROM enhanced_pool.execute('one', 'SELECT repeat(''x'', 1000) FROM generate_series(1, 10000000)')");
+begin_query($session, "SELECT * FROM enhanced_pool.execute('one', 'SELECT repeat(''x'', 1000) FROM generate_series(1, 10000000)') AS t(x text)");
 ok($remote->poll_query_until('postgres', "SELECT state = 'active' FROM pg_stat_activity WHERE pid = $remote_pid"), 'rows are coming');
 $end->();
 is($local->safe_psql('postgres', $ask_pid), $remote_pid, 'in the middle of rows: the connection is used again');

@@ -1,0 +1,285 @@
+# A remote that is no PostgreSQL server, or a broken or hostile one: always a
+# clear error, after which backend, pool and worker are of use, and nothing is
+# held or forgotten.
+#
+# The other end is a small server in this file.  The database that a client asks
+# for says how it is to behave.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use EnhancedPool;
+use IO::Socket::INET;
+use POSIX qw(_exit);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+# ------------------------------------------------------------------ the messages
+
+sub message
+{
+	my ($type, $body) = @_;
+
+	return $type . pack('N', 4 + length $body) . $body;
+}
+
+sub row_description
+{
+	return message('T', pack('n', scalar @_) . join('', map { pack('Z*NnNnNn', $_, 0, 0, 25, 65535, 4294967295, 0) } @_));
+}
+
+sub data_row
+{
+	return message('D', pack('n', scalar @_) . join('', map { pack('N/a*', $_) } @_));
+}
+
+sub error_fields
+{
+	my %fields = @_;
+
+	return join('', map { $_ . $fields{$_} . "\0" } sort keys %fields) . "\0";
+}
+
+my $bound = message('1', '') . message('2', '');
+my $described = $bound . row_description('x');
+my $row = data_row('fine');
+my $complete = message('C', "SELECT 1\0");
+my $ready = message('Z', 'I');
+my $good = $described . $row . $complete . $ready;
+my $malformed = qr/ERROR:  08P01: malformed answer from remote server/;
+my $lost = qr/ERROR:  08006: connection to remote server .* was lost/;
+
+# What is sent as the answer to a statement, and the error that it makes.  A
+# string that ends with CLOSE: the connection is closed after it.
+my %answers = (
+	http => [ "HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\n\r\n<html>", $malformed ],
+	zeros => [ "\0" x 100, $malformed ],
+	unknown_type => [ message('q', 'abc'), $malformed ],
+	length_zero => [ "D" . pack('N', 0), $malformed ],
+	length_three => [ "${described}D" . pack('N', 3), $malformed ],
+	length_negative => [ "${described}D" . pack('N', 0xFFFFFFFF), $malformed ],
+	length_2_gb => [ "${described}D" . pack('N', 0x7FFFFFFF) . 'abc', $malformed ],
+	length_1_gb => [ "${described}D" . pack('N', 0x3FFFFFFF) . 'abcCLOSE', qr/$lost|$malformed/ ],
+	ready_of_1_gb => [ "Z" . pack('N', 0x3FFFFFFF) . 'I', $malformed ],
+	nothing => [ 'CLOSE', $lost ],
+	half_header => [ "${described}D\0CLOSE", $lost ],
+	half_message => [ $described . substr($row, 0, -2) . 'CLOSE', $lost ],
+	closed_before_ready => [ $described . $row . $complete . 'CLOSE', $lost ],
+	row_first => [ $row . $good, $malformed ],
+	row_before_bind => [ message('1', '') . $row, $malformed ],
+	row_undescribed => [ $bound . $row, $malformed ],
+	row_too_wide => [ $described . data_row('a', 'b') . $complete . $ready, $malformed ],
+	row_too_narrow => [ $described . data_row() . $complete . $ready, $malformed ],
+	row_empty => [ $described . message('D', ''), $malformed ],
+	row_short => [ $described . message('D', pack('nN', 1, 100) . 'abc'), $malformed ],
+	row_long => [ $described . message('D', pack('nN', 1, 1) . 'abc'), $malformed ],
+	row_huge_field => [ $described . message('D', pack('nN', 1, 0x7FFFFFFF) . 'abc'), $malformed ],
+	row_negative_field => [ $described . message('D', pack('nN', 1, 0xFFFFFFFE) . 'abc'), $malformed ],
+	row_many_columns => [ $described . message('D', pack('n', 65535) . 'abc'), $malformed ],
+	row_after_end => [ $described . $complete . $row . $ready, $malformed ],
+	columns_negative => [ $bound . message('T', pack('n', 0xFFFF)), $malformed ],
+	columns_cut => [ $bound . message('T', pack('n', 2) . "x\0"), $malformed ],
+	columns_open => [ $bound . message('T', pack('n', 1) . "xxxxxxxxxxxxxxxxxxxxxxxxxxxx"), $malformed ],
+	columns_format => [ $bound . message('T', pack('nZ*NnNnNn', 1, 'x', 0, 0, 25, 65535, 4294967295, 7)), $malformed ],
+	columns_twice => [ $described . row_description('x'), $malformed ],
+	end_twice => [ $described . $row . $complete . $complete . $ready, $malformed ],
+	end_open => [ $described . $row . message('C', 'SELECT 1') . $ready, $malformed ],
+	end_missing => [ $described . $row . $ready, $malformed ],
+	ready_only => [ $ready, $malformed ],
+	ready_status => [ $described . $row . $complete . message('Z', 'X'), $malformed ],
+	ready_long => [ $described . $row . $complete . message('Z', 'II'), $malformed ],
+	authentication => [ message('R', pack('N', 0)) . $good, $malformed ],
+	key_again => [ message('K', pack('NN', 1, 2)) . $good, $malformed ],
+	copy_data => [ $described . message('d', 'abc'), $malformed ],
+	copy_out => [ $bound . message('H', pack('Cn', 0, 0)), qr/ERROR:  0A000|08P01/ ],
+	error_empty => [ message('E', ''), $malformed ],
+	error_open => [ message('E', "SERROR\0C42601\0Mabc"), $malformed ],
+	error_no_fields => [ message('E', "\0") . $ready, qr/ERROR:  08000: no message/ ],
+	error_sqlstate => [ message('E', error_fields(S => 'ERROR', C => '00000', M => 'no error')) . $ready, qr/ERROR:  (?!00000)/ ],
+	error_sqlstate_odd => [ message('E', error_fields(S => 'ERROR', C => "x\x01", M => 'odd')) . $ready, qr/ERROR:  \w{5}: odd/ ],
+	error_panic => [ message('E', error_fields(S => 'PANIC', C => 'XX000', M => 'no panic')) . 'CLOSE', qr/ERROR:  XX000: no panic/ ],
+	error_format => [ message('E', error_fields(S => 'ERROR', C => '22000', M => '%s%n%m', D => '%s%n', H => '%d')) . $ready, qr/ERROR:  22000: %s%n%m/ ],
+	notice_open => [ message('N', 'SNOTICE') . $good, $malformed ],
+	parameter_open => [ message('S', "TimeZone\0UTC") . $good, $malformed ],
+	encoding => [ message('S', "client_encoding\0BIG5\0") . $good, qr/ERROR:  0A000: client_encoding/ ],
+	# The answer is right, but there is more: nobody after may get it.
+	another_answer => [ $good . $good, qr/^$/ ],
+	another_row => [ $good . $row, qr/^$/ ],
+	another_half => [ $good . 'D', qr/^$/ ],
+	good => [ $good, qr/^$/ ]);
+
+# Instead of a connection.
+my $hello = message('R', pack('N', 0)) . message('S', "server_version\x0015.0\0")
+  . message('S', "client_encoding\0SQL_ASCII\0") . message('K', pack('NN', 4711, 42));
+my %connects = (
+	connect_close => ['CLOSE'],
+	connect_http => [ "HTTP/1.1 400 Bad Request\r\n\r\nCLOSE" ],
+	connect_zeros => [ "\0" x 100 . 'CLOSE' ],
+	connect_method => [ message('R', pack('N', 77)) ],
+	connect_huge => [ 'R' . pack('N', 0x7FFFFFFF) . 'abcCLOSE' ],
+	connect_error => [ message('E', error_fields(S => 'FATAL', C => '3D000', M => 'there is no such thing')) . 'CLOSE', qr/there is no such thing/ ],
+	connect_half => [ substr($hello, 0, -3) . 'CLOSE' ],
+	connect_no_key => [ message('R', pack('N', 0)) . 'CLOSE' ],
+	connect_silent => [''],
+	greet_close => [ $hello . $ready, 'CLOSE' ],
+	greet_row => [ $hello . $ready, $row ],
+	greet_in_transaction => [ $hello . $ready, message('Z', 'T') ],
+	greet_error => [ $hello . $ready, message('E', error_fields(S => 'ERROR', C => 'XX000', M => 'no')) . $ready ],
+	greet_twice => [ $hello . $ready, "$ready$ready$row" ]);
+
+# ------------------------------------------------------------------ the server
+
+sub read_exactly
+{
+	my ($socket, $n) = @_;
+	my $data = '';
+
+	while (length $data < $n)
+	{
+		my $got = sysread $socket, $data, $n - length $data, length $data;
+
+		die "closed\n" unless $got;
+	}
+	return $data;
+}
+
+# Sends; dies if the connection does not go on after it.
+sub answer
+{
+	my ($socket, $data) = @_;
+	my $close = $data =~ s/CLOSE$//s;
+
+	syswrite $socket, $data;
+	die "closing\n" if $close;
+	return;
+}
+
+sub serve
+{
+	my ($socket) = @_;
+	my $startup;
+	my $database;
+
+	while (1)
+	{
+		$startup = read_exactly($socket, unpack('N', read_exactly($socket, 4)) - 4);
+		my $code = unpack('N', $startup);
+		last if $code == 196608;
+		die "a cancel request\n" if $code == 80877102;
+		answer($socket, 'N');
+	}
+	my %startup = split /\0/, substr($startup, 4);
+	$database = $startup{database};
+
+	my $connect = $connects{$database} // [ $hello . $ready, $ready ];
+	answer($socket, $connect->[0]);
+	my $statement = 0;
+	while (1)
+	{
+		my ($type, $length) = unpack('aN', read_exactly($socket, 5));
+		my $body = read_exactly($socket, $length - 4);
+
+		return if $type eq 'X';
+		$statement ||= $type eq 'B';
+		next unless $type eq 'S' || $type eq 'Q';
+		if ($statement)
+		{
+			answer($socket, $answers{$database}[0]);
+		}
+		elsif ($type eq 'Q')
+		{
+			answer($socket, message('C', "RESET\0") . $ready);
+		}
+		else
+		{
+			answer($socket, ref $connect->[1] ? $ready : $connect->[1]);
+		}
+		$statement = 0;
+	}
+}
+
+my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 50, Proto => 'tcp')
+  or die "could not listen: $!";
+my $port = $listener->sockport;
+my $server = fork // die "could not fork: $!";
+if ($server == 0)
+{
+	local $SIG{CHLD} = 'IGNORE';
+	local $SIG{PIPE} = 'IGNORE';
+	while (1)
+	{
+		my $socket = $listener->accept or next;
+		my $pid = fork;
+
+		if (defined $pid && $pid == 0)
+		{
+			close $listener;
+			eval { serve($socket) };
+			# A plain exit would run what Test::More leaves for the end.
+			_exit(0);
+		}
+		close $socket;
+	}
+}
+close $listener;
+
+# -------------------------------------------------------------------- the tests
+
+my ($local, $remote) = start_pair(local_conf => 'client_min_messages = warning');
+my $session = start_session($local);
+
+$session->query_safe(join "\n", map {
+		pool_sql($remote, $_,
+			host => '127.0.0.1', port => $port, dbname => $_, max_size => 1, initial_size => 1,
+			min_size => 0, statement_cache_size => 0, retry_attempts => 1, connect_timeout => '1s')
+	} keys %answers, keys %connects);
+
+define_pool($local, $remote, 'real', max_size => 1, initial_size => 1, min_size => 0);
+$local->safe_psql('postgres', "SELECT enhanced_pool.exec('real', 'SELECT 1')");
+is($session->query_safe("SELECT * FROM enhanced_pool.execute('good', 'SELECT 1') AS t(x text)"), 'fine', 'the fake server does what it should');
+my $baseline = worker_surplus($local);
+
+foreach my $name (sort grep { $_ ne 'good' } keys %answers)
+{
+	my $select = "SELECT * FROM enhanced_pool.execute('$name', 'SELECT 1') AS t(x text);";
+	my ($bytes, $error) = @{ $answers{$name} };
+	# twice: the second time is no different
+	foreach my $round (1, 2)
+	{
+		$session->query("SET statement_timeout = '20s'; $select");
+		like($session->{stderr}, $error, "$name, $round");
+		unlike($session->{stderr}, qr/57014/, "$name did not last");
+		$session->{stderr} = '';
+	}
+	# through a lease, which can be given back after it
+	$session->query_safe("SELECT enhanced_pool.acquire('$name', hold => true) AS lease \\gset");
+	$session->query("SELECT enhanced_pool.exec(:lease, 'SELECT 1');");
+	like($session->{stderr}, $error, "$name, with a lease");
+	$session->{stderr} = '';
+	is($session->query_safe('SELECT enhanced_pool.release(:lease)'), 't', 'which is given back');
+	is($session->query_safe("SELECT * FROM enhanced_pool.execute('real', 'SELECT 1') AS t(n int)"), '1', 'others are not hurt')
+	  or last;
+}
+
+foreach my $name (sort keys %connects)
+{
+	$session->query("SELECT enhanced_pool.exec('$name', 'SELECT 1');");
+	like($session->{stderr}, qr/ERROR:  08001: could not connect to pool "$name"\nDETAIL:  host "127.0.0.1", port $port: ./, $name);
+	like($session->{stderr}, $connects{$name}[1], 'with its reason') if ref $connects{$name}[1];
+	$session->{stderr} = '';
+	is($session->query_safe("SELECT * FROM enhanced_pool.execute('real', 'SELECT 1') AS t(n int)"), '1', 'others are not hurt');
+}
+
+is($session->query_safe("SELECT * FROM enhanced_pool.execute('good', 'SELECT 1') AS t(x text)"), 'fine', 'the good one still works');
+$session->query_safe(join "\n", map { "DROP SERVER $_ CASCADE;" } keys %answers, keys %connects);
+ok( $local->poll_query_until('postgres', "SELECT count(*) = 1 AND sum(size) = 1 FROM enhanced_pool.pools WHERE state <> 'closed' OR size > 0"),
+	'nothing is left of the others');
+$session->quit;
+check_clean($local, $remote, 1, $baseline);
+ok(!$local->log_contains(qr/PANIC|TRAP|terminated by signal|exited with exit code [^01]/), 'nobody crashed');
+
+kill 'TERM', $server;
+waitpid $server, 0;
+done_testing();
