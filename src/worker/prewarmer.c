@@ -3,8 +3,10 @@
  * prewarmer.c
  *		Short-lived processes that read one database's catalogs.
  *
- * At server start they open the pools that enhanced_pool.prewarm names.  Later
- * they look whether the server and mapping of a pool that nobody has used for
+ * At server start they open the pools that enhanced_pool.prewarm names.  When a
+ * server or mapping was altered they read the new definition for pools that no
+ * backend uses just then: connections made from the old one are to go.  And now
+ * and then they look whether the server and mapping of a pool that nobody has used for
  * ten minutes are still there: a standby that replays DROP SERVER runs no hook
  * that could close the pool.  One such process runs at a time.
  *
@@ -38,6 +40,9 @@
 
 /* A pool unused for this long is looked up again, this often. */
 #define CHECK_US		(UINT64CONST(600) * 1000000)
+
+/* One whose definition was altered is looked up soon, and again after this if that came to nothing. */
+#define STALE_US		(UINT64CONST(5) * 1000000)
 
 static char *prewarm_list = NULL;
 
@@ -210,7 +215,7 @@ launch_pending(void)
 	}
 }
 
-/* A database with a pool that nobody has used for long, or InvalidOid. */
+/* A database with a pool that was altered, or that nobody has used for long; or InvalidOid. */
 static Oid
 database_to_check(uint64 now_us)
 {
@@ -224,7 +229,8 @@ database_to_check(uint64 now_us)
 			continue;
 		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 		if (pool->in_use && !pool->closing &&
-			now_us > Max(pool->last_acquire_us, pool->last_check_us) + CHECK_US)
+			(now_us > Max(pool->last_acquire_us, pool->last_check_us) + CHECK_US ||
+			 (pool->stale && now_us > pool->last_check_us + STALE_US)))
 		{
 			database = pool->def.key.database;
 			pool->last_check_us = now_us;
@@ -336,7 +342,25 @@ prewarm(const char *database)
 	}
 }
 
-/* Closes the pools of this database whose server or mapping is gone. */
+/* Takes the new definition of a pool over, if there is a valid one. */
+static void
+renew_pool(const EpPoolKey *key)
+{
+	EpPoolDef  *def = palloc0(sizeof(EpPoolDef));
+	Oid			mapping = OidIsValid(key->own_mapping) ? key->own_mapping : key->mapping;
+
+	/* with another key it would be another pool, which nobody has asked for */
+	if (ep_resolve_mapping(key->server, mapping, def, true) &&
+		memcmp(&def->key, key, sizeof(EpPoolKey)) == 0)
+		(void) ep_pool_register(def);
+	explicit_bzero(def, sizeof(EpPoolDef));
+	pfree(def);
+}
+
+/*
+ * Closes the pools of this database whose server or mapping is gone, and
+ * brings those up to date whose definition was altered.
+ */
 static void
 check_pools(void)
 {
@@ -345,10 +369,12 @@ check_pools(void)
 		EpPool	   *pool = &ep_pools[i];
 		EpPoolKey	key;
 		bool		ours;
+		bool		stale;
 
 		CHECK_FOR_INTERRUPTS();
 		LWLockAcquire(&pool->lock, LW_SHARED);
 		ours = pool->in_use && !pool->closing && pool->def.key.database == MyDatabaseId;
+		stale = pool->stale;
 		key = pool->def.key;
 		LWLockRelease(&pool->lock);
 		if (!ours)
@@ -357,6 +383,8 @@ check_pools(void)
 			ep_pool_mark_closing(MyDatabaseId, key.server, InvalidOid);
 		else if (!SearchSysCacheExists1(USERMAPPINGOID, ObjectIdGetDatum(key.mapping)))
 			ep_pool_mark_closing(MyDatabaseId, InvalidOid, key.mapping);
+		else if (stale)
+			renew_pool(&key);
 	}
 }
 
@@ -374,7 +402,7 @@ enhanced_pool_prewarmer_main(Datum arg pg_attribute_unused())
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	pgstat_report_activity(STATE_RUNNING, order.prewarm ? "opening pools" : "looking for pools to close");
+	pgstat_report_activity(STATE_RUNNING, order.prewarm ? "opening pools" : "looking after unused pools");
 	if (order.prewarm)
 		prewarm(order.database);
 	check_pools();
