@@ -271,7 +271,8 @@ tick_slot(EpKept *kept, uint64 now_us)
 
 	if (kept->walk)
 	{
-		ep_walk_tick(kept->walk, now_us);
+		if (!ep_opener_give_up(kept))
+			ep_walk_tick(kept->walk, now_us);
 		return;
 	}
 	if (kept->task != EP_TASK_NONE && kept->deadline != 0)

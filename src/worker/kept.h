@@ -65,6 +65,7 @@ extern uint64 ep_keeper_epoch(void);
 extern int	ep_keeper_worker(void);
 
 /* opener.c */
+extern bool ep_opener_give_up(EpKept *kept);
 extern void ep_opener_open(EpPool *pool, bool overflow, uint64 now_us);
 extern void ep_opener_talked(EpKept *kept, EpTalkState state);
 extern void ep_opener_failed(EpKept *kept, const char *why);

@@ -291,6 +291,33 @@ walked(void *arg, EpWalkResult *result)
 }
 
 /*
+ * Gives up a connect under way if its connection would be ended at once, as
+ * the pool was dropped or altered meanwhile.  Returns whether it did.  Called
+ * with no lock held.
+ */
+bool
+ep_opener_give_up(EpKept *kept)
+{
+	EpPool	   *pool = ep_kept_pool(kept);
+	EpConn	   *conn = ep_kept_conn(kept);
+	bool		unwanted;
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	unwanted = ep_conn_must_go(pool, conn);
+	if (unwanted)
+		ep_conn_to_broken(conn);
+	LWLockRelease(&pool->lock);
+	if (!unwanted)
+		return false;
+	ep_walk_abort(kept->walk);
+	kept->walk = NULL;
+	kept->task = EP_TASK_NONE;
+	kept->deadline = 0;
+	SetLatch(MyLatch);
+	return true;
+}
+
+/*
  * Starts to open one connection, if there is a slot for it.  Called with no
  * lock held.
  */

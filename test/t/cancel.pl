@@ -84,7 +84,8 @@ is($local->safe_psql('postgres', "SELECT * FROM enhanced_pool.execute('one', 'SE
 
 # ---------------------------------------------- the next statement is never hit
 
-# Time-outs strike at about the end of the statement: late requests are many.
+# Time-outs strike at about the end of the statement, so that many requests come
+# late; the next one lasts long enough to be hit.
 $session->query_safe(<<'SQL');
 CREATE FUNCTION strike(pool text, rounds int) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -99,7 +100,7 @@ BEGIN
       cut := cut + 1;
     END;
     PERFORM set_config('enhanced_pool.query_timeout', '0', true);
-    SELECT t.n INTO n FROM enhanced_pool.execute(pool, 'SELECT $1 FROM pg_sleep(0.002)', i) AS t(n int);
+    SELECT t.n INTO n FROM enhanced_pool.execute(pool, 'SELECT $1 FROM pg_sleep(0.005)', i) AS t(n int);
     ASSERT n = i;
   END LOOP;
   RETURN cut;
@@ -128,7 +129,7 @@ BEGIN
     EXCEPTION WHEN query_canceled THEN
       cut := cut + 1;
     END;
-    SELECT t.n INTO n FROM enhanced_pool.execute(lease, 'SELECT $1 FROM pg_sleep(0.0005)', i) AS t(n int);
+    SELECT t.n INTO n FROM enhanced_pool.execute(lease, 'SELECT $1 FROM pg_sleep(0.01)', i) AS t(n int);
     ASSERT n = i;
     SELECT pid INTO n FROM enhanced_pool.execute(lease, 'SELECT pg_backend_pid()') AS t(pid int);
     ASSERT n = remote;

@@ -253,6 +253,9 @@ foreach my $name (sort grep { $_ ne 'good' } keys %answers)
 		unlike($session->{stderr}, qr/57014/, "$name did not last");
 		$session->{stderr} = '';
 	}
+	is($session->query_safe("SELECT total_created FROM enhanced_pool.pool_metrics WHERE pool = '$name'"),
+		'2', 'a connection that says too much is not used again') if $name =~ /^another/;
+
 	# through a lease, which can be given back after it
 	$session->query_safe("SELECT enhanced_pool.acquire('$name', hold => true) AS lease \\gset");
 	$session->query("SELECT enhanced_pool.exec(:lease, 'SELECT 1');");

@@ -9,7 +9,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my ($local, $remote) = start_pair();
+my ($local, $remote) = start_pair(local_conf => 'client_min_messages = warning');
 my $ask_pid = q{SELECT * FROM enhanced_pool.execute('p', 'SELECT pg_backend_pid()') AS t(pid int)};
 my $out;
 my $err;

@@ -12,6 +12,8 @@ use Test::More;
 my ($local, $remote) = start_pair(remote_conf => 'restart_after_crash = on');
 my $ask_pid = q{SELECT * FROM enhanced_pool.execute('one', 'SELECT pg_backend_pid()') AS t(pid int)};
 
+my ($out, $err);
+
 define_pool($local, $remote, 'one', max_size => 1, initial_size => 1, min_size => 0);
 
 my $remote_pid = $local->safe_psql('postgres', $ask_pid);
@@ -67,7 +69,7 @@ foreach my $n (1 .. 2)
 $ends[0]->();
 is($local->safe_psql('postgres', 'SELECT count(*), min(position) FROM enhanced_pool.waiters'), '1|1', 'waiting: it left the queue');
 $holder->query_safe('SELECT enhanced_pool.release(:lease)');
-my ($out, $err) = end_query($waiters[1]);
+($out, $err) = end_query($waiters[1]);
 is("$out|$err", "$remote_pid|", 'who stood behind is next');
 $waiters[1]->quit;
 
@@ -89,6 +91,17 @@ kill_remote();
 $new_pid = $holder->query_safe($ask_pid);
 isnt($new_pid, $remote_pid, 'idle and used by this backend: replaced without a word');
 $remote_pid = $new_pid;
+
+# one of whose end the worker knows nothing yet
+my $worker = worker_pid($local);
+kill 'STOP', $worker;
+kill_remote();
+begin_query($holder, $ask_pid);
+ok($local->poll_query_until('postgres', 'SELECT count(*) = 1 FROM enhanced_pool.waiters'), 'the backend sees it by itself');
+kill 'CONT', $worker;
+($out, $err) = end_query($holder);
+like("$out|$err", qr/^\d+\|$/, 'and waits for another');
+$remote_pid = $out;
 
 begin_query($holder, "SELECT enhanced_pool.exec('one', 'SELECT pg_sleep(600)')");
 ok($remote->poll_query_until('postgres', "SELECT state = 'active' FROM pg_stat_activity WHERE pid = $remote_pid"), 'a statement runs');
