@@ -54,20 +54,46 @@ catalogs_changed(Datum arg pg_attribute_unused(), int cache pg_attribute_unused(
 }
 
 static void
-create_refs(void)
+watch_catalogs(void)
 {
 	static const int caches[] = {
 		FOREIGNSERVEROID, USERMAPPINGOID, FOREIGNDATAWRAPPEROID,
 		AUTHOID, AUTHMEMROLEMEM, DATABASEOID
 	};
+	static bool watching = false;
+
+	if (watching)
+		return;
+	for (Size i = 0; i < lengthof(caches); i++)
+		CacheRegisterSyscacheCallback(caches[i], catalogs_changed, (Datum) 0);
+	watching = true;
+}
+
+/*
+ * A number that grows with every change of what pools are defined by, as far
+ * as other processes have told of it by now.  Who registers a definition takes
+ * it before reading the catalogs and once more afterwards: a definition that
+ * was replaced meanwhile may have been registered over the newer one, whose
+ * ALTER has marked the pool already and will not do so again.  So it is to be
+ * read and registered again.  Called in a transaction, with no lock held.
+ */
+uint64
+ep_catalog_epoch(void)
+{
+	watch_catalogs();
+	AcceptInvalidationMessages();
+	return current_epoch();
+}
+
+static void
+create_refs(void)
+{
 	HASHCTL		info = {0};
 
 	info.keysize = REF_KEY_SIZE;
 	info.entrysize = sizeof(EpPoolRef);
 	info.hcxt = TopMemoryContext;
 	refs = hash_create("enhanced_pool references", 16, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	for (Size i = 0; i < lengthof(caches); i++)
-		CacheRegisterSyscacheCallback(caches[i], catalogs_changed, (Datum) 0);
 }
 
 /*
@@ -247,22 +273,18 @@ fill_ref(EpPoolRef *ref, const EpPoolDef *def, int place, uint32 generation, uin
 	ref->valid = true;
 }
 
-/* Resolves into *ref, whose name and role are set; it is changed only on success. */
+/*
+ * Resolves into *ref, whose name and role are set; it is changed only on
+ * success.  epoch was taken before: what arrives from there on makes the entry
+ * invalid again.
+ */
 static void
-resolve(EpPoolRef *ref)
+resolve_once(EpPoolRef *ref, uint64 epoch)
 {
 	MemoryContext context;
 	MemoryContext caller;
 	EpResolution *resolution;
 	EpPoolDef  *def;
-	uint64		epoch;
-
-	ep_require_preload();
-	if (refs == NULL)
-		create_refs();
-	AcceptInvalidationMessages();
-	/* taken first: what arrives from here on makes the entry invalid again */
-	epoch = current_epoch();
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "enhanced_pool resolve", ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(context);
@@ -287,6 +309,27 @@ resolve(EpPoolRef *ref)
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
+}
+
+/* Resolves, again if what was read was replaced before it was registered. */
+static void
+resolve(EpPoolRef *ref)
+{
+	uint64		epoch;
+
+	ep_require_preload();
+	if (refs == NULL)
+		create_refs();
+	epoch = ep_catalog_epoch();
+	for (int i = 0; i < EP_RESOLVE_ATTEMPTS; i++)
+	{
+		uint64		before = epoch;
+
+		resolve_once(ref, epoch);
+		epoch = ep_catalog_epoch();
+		if (epoch == before)
+			break;
+	}
 }
 
 /*

@@ -36,6 +36,11 @@ typedef struct EpPoolRef
 extern EpPoolRef *ep_pool_ref(const char *name);
 extern void ep_pool_ref_refresh(EpPoolRef *ref);
 
+/* How often a definition is read again because it was altered meanwhile. */
+#define EP_RESOLVE_ATTEMPTS	5
+
+extern uint64 ep_catalog_epoch(void);
+
 /* resolve.c: definitions from the catalogs, without rights and without registering */
 extern bool ep_resolve_mapping(Oid server, Oid mapping, EpPoolDef *def, bool missing_ok);
 

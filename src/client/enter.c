@@ -47,9 +47,13 @@ ep_lease_request_cancel(EpLease *lease)
 	ep_wake_worker(pool->worker);
 }
 
-/* The statement has ended: a request that is not sent yet is not to be sent. */
+/*
+ * The statement has ended: a request that is not sent yet is not to be sent.
+ * Returns whether one is on its way; *dead tells that the connection must not
+ * be used, for example because one was given up that may still arrive.
+ */
 static bool
-withdraw_cancel(EpLease *lease)
+withdraw_cancel(EpLease *lease, bool *dead)
 {
 	EpPool	   *pool = &ep_pools[lease->pool];
 	EpConn	   *conn = &ep_conns[lease->slot];
@@ -60,31 +64,43 @@ withdraw_cancel(EpLease *lease)
 	withdrawn = conn->cancel_wanted;
 	conn->cancel_wanted = false;
 	busy = conn->cancel_busy;
+	*dead = conn->dead;
 	LWLockRelease(&pool->lock);
 	if (withdrawn)
 		ep_wake_worker(pool->worker);
 	return busy;
 }
 
-/* Wait until no cancel request is on its way that could hit the next statement. */
+/* Whether a dead worker's request was sent, or still arrives, nobody can tell. */
+static void
+check_canceller(EpLease *lease)
+{
+	if (!ep_worker_has(ep_pools[lease->pool].worker, ep_conns[lease->slot].epoch))
+		ep_raise_lost(lease, "The enhanced_pool worker ended while a cancel request was on its way.");
+}
+
+/*
+ * Wait until no cancel request is on its way that could hit the next
+ * statement.  Raises 08006 if that will never be known.
+ */
 static void
 await_cancel(EpLease *lease)
 {
 	static uint32 wait_event = 0;
-	EpPool	   *pool = &ep_pools[lease->pool];
+	bool		dead;
 
 	if (wait_event == 0)
 		wait_event = ep_wait_event_compat("EnhancedPoolCancel");
-	while (withdraw_cancel(lease))
+	while (withdraw_cancel(lease, &dead))
 	{
-		/* whether a dead worker's request arrives, nobody can tell */
-		if (!ep_worker_has(pool->worker, ep_conns[lease->slot].epoch))
-			ep_raise_lost(lease, "The enhanced_pool worker ended while a cancel request was on its way.");
+		check_canceller(lease);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 WORKER_POLL_MS, wait_event);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
+	if (dead)
+		ep_raise_lost(lease, "It has ended, or a cancel request that got no answer may still arrive.");
 	lease->cancel_sent = false;
 }
 
@@ -188,6 +204,9 @@ drain(EpLease *lease)
 	while (!drop_received(lease))
 	{
 		CHECK_FOR_INTERRUPTS();
+		/* the worker wakes us when it ends: without a cancel this may take for ever */
+		if (lease->cancel_sent)
+			check_canceller(lease);
 		receive(lease);
 	}
 	ep_wire_shrink(wire);
@@ -288,7 +307,11 @@ ep_lease_leave(EpLease *lease)
 										EP_LW(lease->conn_id, ep_my_procno_compat(), EP_LW_RESTING)))
 		lease->broken = true;
 	if (lease->cancel_sent)
-		(void) withdraw_cancel(lease);
+	{
+		bool		dead;
+
+		(void) withdraw_cancel(lease, &dead);
+	}
 	if (lease->kind != EP_KIND_STATEMENT)
 		flush_now(lease);
 }

@@ -23,6 +23,9 @@
 /* How long the remote may take to let go. */
 #define CLOSE_TIMEOUT_US	1000000
 
+/* How often it is read at one event. */
+#define EVENT_READS		128
+
 static void
 send_terminate(int fd, int how)
 {
@@ -64,15 +67,25 @@ ep_closer_begin(EpKept *kept)
 	ep_closer_event(kept);		/* it may have closed already */
 }
 
-/* Drops what the remote still sends, until its end of file. */
+/*
+ * Drops what the remote still sends, until its end of file.  Not all of it at
+ * once: others wait for the worker, and the time that closing may take is to
+ * be noticed.
+ */
 void
 ep_closer_event(EpKept *kept)
 {
 	char		buffer[8192];
 	ssize_t		n;
 
-	while ((n = recv(kept->fd, buffer, sizeof(buffer), MSG_DONTWAIT)) > 0)
-		;
+	for (int i = 0; i < EVENT_READS; i++)
+	{
+		n = recv(kept->fd, buffer, sizeof(buffer), MSG_DONTWAIT);
+		if (n <= 0)
+			break;
+	}
+	if (n > 0)
+		return;
 	if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
 		ep_closer_finish(kept);
 }

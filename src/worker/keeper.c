@@ -372,6 +372,37 @@ ep_keeper_start(int worker, uint64 epoch)
 }
 
 /*
+ * Does a backend keep the connection although its worker ends?  If not, it is
+ * for nobody to take from now on.
+ */
+static bool
+left_to_holder(const EpKept *kept)
+{
+	EpConn	   *conn = ep_kept_conn(kept);
+	EpPool	   *pool = ep_kept_pool(kept);
+	bool		leased = false;
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	/* one that its holder has ended already may be another worker's by now */
+	if (conn->conn_id == kept->conn_id && conn->pool == (int) (pool - ep_pools))
+	{
+		/* without a number it was assigned to a waiter that does not know of it yet */
+		leased = conn->state == EP_LEASED && conn->lease != 0;
+		if (leased && conn->cancel_busy)
+		{
+			/* nobody can tell any more whether a cancel request is still to hit */
+			conn->dead = true;
+			conn->cancel_busy = false;
+			ep_wake_proc(conn->owner);
+		}
+		if (conn->state != EP_LEASED && conn->state != EP_BROKEN && conn->state != EP_CLOSING)
+			ep_conn_to_broken(conn);
+	}
+	LWLockRelease(&pool->lock);
+	return leased;
+}
+
+/*
  * The worker ends: every connection that no backend holds is ended with it.
  * Runs while the process exits: no wait, no error, no allocation.
  */
@@ -383,23 +414,8 @@ ep_keeper_stop(void)
 	for (int i = 0; i < ep_control->max_connections; i++)
 	{
 		EpKept	   *kept = &kept_table[i];
-		EpConn	   *conn = &ep_conns[i];
-		EpPool	   *pool = &ep_pools[conn->pool];
-		bool		leased;
 
-		if (kept->conn_id == 0)
-			continue;
-		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-		leased = conn->state == EP_LEASED;
-		if (leased && conn->cancel_busy)
-		{
-			/* nobody can tell any more whether a cancel request is still to hit */
-			conn->dead = true;
-			conn->cancel_busy = false;
-			ep_wake_proc(conn->owner);
-		}
-		LWLockRelease(&pool->lock);
-		if (!leased)
+		if (kept->conn_id != 0 && !left_to_holder(kept))
 			ep_closer_abandon(kept);
 	}
 	clear_slots(0);

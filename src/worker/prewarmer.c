@@ -349,11 +349,18 @@ renew_pool(const EpPoolKey *key)
 	EpPoolDef  *def = palloc0(sizeof(EpPoolDef));
 	Oid			mapping = OidIsValid(key->own_mapping) ? key->own_mapping : key->mapping;
 
-	/* with another key it would be another pool, which nobody has asked for */
-	if (ep_resolve_mapping(key->server, mapping, def, true) &&
-		memcmp(&def->key, key, sizeof(EpPoolKey)) == 0)
-		(void) ep_pool_register(def);
-	explicit_bzero(def, sizeof(EpPoolDef));
+	for (int i = 0; i < EP_RESOLVE_ATTEMPTS; i++)
+	{
+		uint64		epoch = ep_catalog_epoch();
+
+		/* with another key it would be another pool, which nobody has asked for */
+		if (ep_resolve_mapping(key->server, mapping, def, true) &&
+			memcmp(&def->key, key, sizeof(EpPoolKey)) == 0)
+			(void) ep_pool_register(def);
+		explicit_bzero(def, sizeof(EpPoolDef));
+		if (ep_catalog_epoch() == epoch)
+			break;
+	}
 	pfree(def);
 }
 
@@ -403,8 +410,14 @@ enhanced_pool_prewarmer_main(Datum arg pg_attribute_unused())
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, order.prewarm ? "opening pools" : "looking after unused pools");
-	if (order.prewarm)
+	for (int i = 0; order.prewarm && i < EP_RESOLVE_ATTEMPTS; i++)
+	{
+		uint64		epoch = ep_catalog_epoch();
+
 		prewarm(order.database);
+		if (ep_catalog_epoch() == epoch)
+			break;
+	}
 	check_pools();
 	PopActiveSnapshot();
 	CommitTransactionCommand();

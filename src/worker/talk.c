@@ -13,6 +13,9 @@
 
 #include "worker/talk.h"
 
+/* How often it is read in one step: whoever sends without end must not keep the worker from everybody else. */
+#define STEP_READS	32
+
 /* Starts with nothing to wait for. */
 void
 ep_talk_begin(EpTalk *talk)
@@ -169,13 +172,13 @@ read_messages(EpTalk *talk, EpWire *wire)
 }
 
 /*
- * Sends and reads what is possible at this moment.  Blocks never.  Memory: the
- * wire's buffers.
+ * Sends and reads what is possible at this moment, or a part of it: then the
+ * socket stays readable.  Blocks never.  Memory: the wire's buffers.
  */
 EpTalkState
 ep_talk_step(EpTalk *talk, EpWire *wire)
 {
-	for (;;)
+	for (int i = 0; i < STEP_READS; i++)
 	{
 		EpTalkState state = read_messages(talk, wire);
 		EpIo		io;
@@ -185,7 +188,7 @@ ep_talk_step(EpTalk *talk, EpWire *wire)
 		if (ep_wire_flush(wire) == EP_IO_ERROR)
 		{
 			/* what the remote said before it closed may still be there to read */
-			while ((io = ep_wire_fill(wire)) == EP_IO_OK)
+			while (i++ < STEP_READS && (io = ep_wire_fill(wire)) == EP_IO_OK)
 				(void) read_messages(talk, wire);
 			return lost(talk, "could not send to the remote server");
 		}
@@ -197,4 +200,5 @@ ep_talk_step(EpTalk *talk, EpWire *wire)
 		if (io != EP_IO_OK)
 			return lost(talk, "could not receive from the remote server");
 	}
+	return read_messages(talk, wire);
 }

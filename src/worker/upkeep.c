@@ -141,6 +141,16 @@ open_some(EpPool *pool, const EpSizing *sizing, uint64 now_us)
 		ep_opener_open(pool, true, now_us);
 }
 
+/* Gives settings that come from parameters the values that these have now. */
+static void
+take_parameters(EpPool *pool)
+{
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	if (pool->in_use && ep_settings_refresh_gucs(&pool->def.set, &pool->def.texts))
+		pool->def_version++;
+	LWLockRelease(&pool->lock);
+}
+
 /*
  * Carries out what the pool's numbers ask for.  timer tells that it is time
  * to look at what no event announces.  No lock is held by the caller.
@@ -164,6 +174,9 @@ ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer)
 	version = pool->def_version;
 	LWLockRelease(&pool->lock);
 
+	/* a backend that is in the middle of a transaction brings the parameters from before a reload */
+	if (version != seen_version[place])
+		take_parameters(pool);
 	sizing = ep_sizing_decide(&in);
 	if (timer || sizing.surplus > 0 || (in.closing && in.idle > 0) || version != seen_version[place])
 	{
@@ -188,11 +201,7 @@ ep_upkeep_reload(void)
 	{
 		EpPool	   *pool = &ep_pools[i];
 
-		if (!pool->in_use || pool->worker != ep_keeper_worker())
-			continue;
-		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-		if (pool->in_use && ep_settings_refresh_gucs(&pool->def.set, &pool->def.texts))
-			pool->def_version++;
-		LWLockRelease(&pool->lock);
+		if (pool->in_use && pool->worker == ep_keeper_worker())
+			take_parameters(pool);
 	}
 }

@@ -78,27 +78,37 @@ need_packages()
 	printf '  %s\n' "${missing[@]}"
 	apt_get update
 	case " ${missing[*]} " in
-		*" postgresql-"*) install_without_cluster "${missing[@]}" ;;
+		*" postgresql-"* | *" pgbouncer "*) install_without_cluster "${missing[@]}" ;;
 		*) apt_get install --no-install-recommends "${missing[@]}" ;;
 	esac
 }
 
 # A new server package makes a cluster and starts it, unless postgresql-common
-# is told not to.  Told so for the time of this installation alone.
+# is told not to; a new pgbouncer starts itself, unless policy-rc.d forbids it.
+# Told so for the time of this installation alone.
 install_without_cluster()
 {
 	local conf=/etc/postgresql-common/createcluster.conf
 	local line='create_main_cluster = false  # enhanced_pool: while it installs packages'
+	local policy=/usr/sbin/policy-rc.d
+	local forget=:
 	local status=0
 
 	installed postgresql-common || apt_get install --no-install-recommends postgresql-common
 	say "No database cluster is created or started by this: $conf says so meanwhile."
 	# shellcheck disable=SC2064 # the values of now: the function may be gone then
-	trap "as_root sed -i '\|$line|d' '$conf'" EXIT
+	[ -e "$policy" ] || {
+		# shellcheck disable=SC2016 # for the inner shell
+		as_root sh -c 'printf "#!/bin/sh\nexit 101\n" > "$1"; chmod 755 "$1"' sh "$policy"
+		forget="as_root rm -f $policy"
+	}
+	# shellcheck disable=SC2064 # as above
+	trap "as_root sed -i '\|$line|d' '$conf'; $forget" EXIT
 	# shellcheck disable=SC2016 # for the inner shell
 	as_root sh -c 'printf "%s\n" "$1" >> "$2"' sh "$line" "$conf"
 	apt_get install --no-install-recommends "$@" || status=$?
 	as_root sed -i "\|$line|d" "$conf"
+	$forget
 	trap - EXIT
 	return $status
 }

@@ -120,15 +120,16 @@ DECLARE
   cut int := 0;
   n int;
 BEGIN
-  PERFORM set_config('enhanced_pool.query_timeout', '5ms', true);
   lease := enhanced_pool.acquire('one');
   SELECT pid INTO remote FROM enhanced_pool.execute(lease, 'SELECT pg_backend_pid()') AS t(pid int);
   FOR i IN 1 .. rounds LOOP
     BEGIN
+      PERFORM set_config('enhanced_pool.query_timeout', '5ms', true);
       PERFORM * FROM enhanced_pool.execute(lease, format('SELECT generate_series(1, %s), pg_sleep(%s)::text', i, 0.004 + random() * 0.002)) AS t(n int, s text);
     EXCEPTION WHEN query_canceled THEN
       cut := cut + 1;
     END;
+    PERFORM set_config('enhanced_pool.query_timeout', '0', true);
     SELECT t.n INTO n FROM enhanced_pool.execute(lease, 'SELECT $1 FROM pg_sleep(0.01)', i) AS t(n int);
     ASSERT n = i;
     SELECT pid INTO n FROM enhanced_pool.execute(lease, 'SELECT pg_backend_pid()') AS t(pid int);
