@@ -225,6 +225,18 @@ if ($server == 0)
 }
 close $listener;
 
+# Also when a test dies: whoever waits for our output waits for the child's, too.
+my $parent = $$;
+END
+{
+	if ($server && $parent && $$ == $parent)
+	{
+		local $?;
+		kill 'TERM', $server;
+		waitpid $server, 0;
+	}
+}
+
 # -------------------------------------------------------------------- the tests
 
 my ($local, $remote) = start_pair(local_conf => 'client_min_messages = warning');
@@ -233,7 +245,8 @@ my $session = start_session($local);
 $session->query_safe(join "\n", map {
 		pool_sql($remote, $_,
 			host => '127.0.0.1', port => $port, dbname => $_, max_size => 1, initial_size => 1,
-			min_size => 0, statement_cache_size => 0, retry_attempts => 1, connect_timeout => '1s')
+			min_size => 0, statement_cache_size => 0, retry_attempts => 1, connect_timeout => '1s',
+			mapping => { password_required => 'false' })
 	} keys %answers, keys %connects);
 
 define_pool($local, $remote, 'real', max_size => 1, initial_size => 1, min_size => 0);
@@ -283,6 +296,4 @@ $session->quit;
 check_clean($local, $remote, 1, $baseline);
 ok(!$local->log_contains(qr/PANIC|TRAP|terminated by signal|exited with exit code [^01]/), 'nobody crashed');
 
-kill 'TERM', $server;
-waitpid $server, 0;
 done_testing();
