@@ -246,10 +246,11 @@ join(Attempt *a, EpPool *pool)
 	}
 	me->role = a->ref->role;
 	me->retry_backoff = a->ref->retry_backoff;
-	if (pool->failing && me->retry_backoff < EP_NUM(&pool->def.set, EP_S_RETRY_BACKOFF) &&
+	if (pool->failing &&
+		(me->retry_backoff <= 0 || me->retry_backoff < EP_NUM(&pool->def.set, EP_S_RETRY_BACKOFF)) &&
 		pool->next_try_at > ep_now_us() + (uint64) (me->retry_backoff * 1e6))
 	{
-		/* the session set a shorter spacing than the one under way */
+		/* this session wants a shorter spacing than the one under way */
 		pool->backoff = me->retry_backoff;
 		pool->next_try_at = ep_now_us() + (uint64) (me->retry_backoff * 1e6);
 	}

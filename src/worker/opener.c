@@ -31,6 +31,9 @@
 /* While a remote is down, this often a line in the log. */
 #define LOG_INTERVAL_US		60000000
 
+/* Between attempts that nobody waits for, if the pool wants none. */
+#define UNAWAITED_SPACING_S	1.0
+
 /* ---------------------------------------------------------------- failure */
 
 typedef struct Failure
@@ -61,7 +64,8 @@ may_log(const EpPool *pool)
 
 /*
  * The spacing that those who wait want, the shortest if they differ, or the
- * pool's own.  Caller holds the pool's lock.
+ * pool's own.  No spacing at all is for those who wait alone: they do so for a
+ * number of attempts.  Caller holds the pool's lock.
  */
 static double
 spacing_wanted(const EpPool *pool)
@@ -72,6 +76,8 @@ spacing_wanted(const EpPool *pool)
 		base = ep_backends[pool->wait_head].retry_backoff;
 	for (int proc = pool->wait_head; proc >= 0; proc = ep_backends[proc].next)
 		base = Min(base, ep_backends[proc].retry_backoff);
+	if (base <= 0 && pool->wait_head < 0)
+		return UNAWAITED_SPACING_S;
 	return base;
 }
 
