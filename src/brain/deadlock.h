@@ -13,7 +13,8 @@
 
 typedef struct EpDeadPool
 {
-	bool		live;			/* in: can grow, or has a connection that is not a backend's; out: fixed point */
+	bool		live;			/* in: can grow, or has a connection that is not a backend's; out: fixed
+								 * point */
 } EpDeadPool;
 
 typedef struct EpDeadWaiter

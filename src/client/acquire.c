@@ -399,7 +399,11 @@ take_or_join(Attempt *a, EpLease *lease, Picture *picture)
 		if (verdict == QUEUED)
 		{
 			join(a, pool);
-			/* a pool of full size has nothing to do for a waiter; deadlocks are looked for by a timer */
+
+			/*
+			 * a pool of full size has nothing to do for a waiter; deadlocks
+			 * are looked for by a timer
+			 */
 			grow = pool->size < EP_INT(&pool->def.set, EP_S_MAX_SIZE) + EP_INT(&pool->def.set, EP_S_MAX_OVERFLOW);
 		}
 		else

@@ -24,7 +24,11 @@ typedef struct EpPoolRef
 	Oid			server;
 	bool		password_required;
 	bool		never_reset;	/* effective reset is never */
-	/* session-overridable values, seconds; effective ones unless it says otherwise */
+
+	/*
+	 * session-overridable values, seconds; effective ones unless it says
+	 * otherwise
+	 */
 	double		acquire_timeout;
 	double		query_timeout;	/* the pool's; what the session says is looked at for each statement */
 	EpSource	query_timeout_source;

@@ -23,6 +23,7 @@
 #define TRANS	0x04			/* as first word: steers a transaction */
 #define DIRTY	0x08			/* anywhere: may leave something behind */
 #define CALLED	0x10			/* a function that does so, even if its name is quoted */
+#define NAMED	0x20			/* a relation that does so, even if its name is quoted */
 
 typedef enum WordId
 {
@@ -32,6 +33,7 @@ typedef enum WordId
 	W_TEMP, W_TEMPORARY, W_PREPARE, W_LISTEN, W_SET_CONFIG, W_NEXTVAL, W_SETVAL,
 	W_INTO, W_SET, W_LOCAL, W_SESSION, W_TRANSACTION, W_FROM, W_TO, W_STDIN, W_STDOUT,
 	W_CREATE, W_FUNCTION, W_PROCEDURE, W_CASE,
+	W_PG_SETTINGS,				/* UPDATE pg_settings is set_config() */
 	W_ADVISORY,					/* any word that contains this one */
 	W_NONE						/* not a word at all */
 } WordId;
@@ -41,6 +43,7 @@ static const struct
 	const char *text;
 	int			flags;
 }			words[] =
+
 {
 	[W_SELECT] = {"select", CLEAN | PLAN},
 	[W_INSERT] = {"insert", CLEAN | PLAN},
@@ -80,6 +83,7 @@ static const struct
 	[W_FUNCTION] = {"function", 0},
 	[W_PROCEDURE] = {"procedure", 0},
 	[W_CASE] = {"case", 0},
+	[W_PG_SETTINGS] = {"pg_settings", DIRTY | NAMED},
 	[W_ADVISORY] = {"advisory", DIRTY | CALLED},
 	[W_NONE] = {"", 0}
 };
@@ -120,7 +124,7 @@ typedef struct Token
 {
 	TokenKind	kind;
 	WordId		word;			/* of words and quoted identifiers */
-	bool		ambiguous;		/* a literal that may end elsewhere: depends on standard_conforming_strings */
+	bool		ambiguous;		/* a literal that may end elsewhere, a name written in escapes */
 } Token;
 
 static bool
@@ -260,6 +264,15 @@ skip_quoted(const char *p, WordId *word)
 	return *p == '\0' ? p : p + 1;
 }
 
+/* U&"set\005fconfig" names what its escapes say, which is not looked at. */
+static const char *
+skip_escaped_name(const char *p, Token *tok)
+{
+	tok->kind = TOK_QUOTED;
+	tok->ambiguous = true;
+	return skip_quoted(p + 2, &tok->word);
+}
+
 /* p stands at a dollar sign: returns the end of the literal that begins here, or NULL if none does. */
 static const char *
 skip_dollar_literal(const char *p)
@@ -312,6 +325,8 @@ next_token(const char *p, Token *tok)
 	tok->word = W_NONE;
 	tok->ambiguous = false;
 	p = skip_blanks(p);
+	if ((p[0] == 'U' || p[0] == 'u') && p[1] == '&' && p[2] == '"')
+		return skip_escaped_name(p, tok);
 	if (is_word_start(*p))
 		return scan_word(p, tok);
 	if (*p == '\'')
@@ -362,6 +377,9 @@ typedef struct Scan
 	int			ntokens;		/* of it, opening parentheses before the first word not counted */
 	WordId		first;
 	WordId		prev;			/* W_NONE if the token before is no word */
+	TokenKind	prev_kind;
+	bool		prev_begins;	/* the word before stands where a command begins, be it within WITH */
+	bool		main_query;		/* SELECT or its like was there, outside parentheses */
 	int			parens;
 	bool		routine;		/* CREATE FUNCTION or PROCEDURE: may have a body of statements */
 	int			blocks;			/* BEGIN and CASE without their END in such a body */
@@ -414,13 +432,28 @@ later_word(Scan *s, WordId word)
 		s->class.copy = true;
 }
 
+/*
+ * Does a command begin with this word?  INSERT and MERGE may as well be names:
+ * SELECT 1 AS insert INTO t.  When in doubt the answer is no.
+ */
+static bool
+begins_command(const Scan *s)
+{
+	if (s->ntokens == 1 || s->prev_kind == TOK_OPEN)
+		return true;
+	return s->first == W_WITH && s->prev_kind == TOK_CLOSE && s->parens == 0 && !s->main_query;
+}
+
 static void
 take_word(Scan *s, WordId word)
 {
 	if (words[word].flags & DIRTY)
 		s->class.dirty = true;
-	if (word == W_INTO && s->prev != W_INSERT && s->prev != W_MERGE)
+	if (word == W_INTO && !(s->prev_begins && (s->prev == W_INSERT || s->prev == W_MERGE)))
 		s->class.dirty = true;
+	s->prev_begins = begins_command(s);
+	if (s->parens == 0 && (words[word].flags & PLAN) != 0 && word != W_WITH)
+		s->main_query = true;
 	if (s->ntokens == 1)
 		first_word(s, word);
 	else
@@ -435,8 +468,10 @@ take_semicolon(Scan *s)
 		return false;
 	s->ntokens = 0;
 	s->first = s->prev = W_NONE;
+	s->prev_kind = TOK_SEMICOLON;
 	s->routine = false;
 	s->danger = false;
+	s->main_query = false;
 	return true;
 }
 
@@ -467,8 +502,11 @@ take_token(Scan *s, const Token *tok)
 		s->parens--;
 	else if (tok->kind == TOK_WORD)
 		take_word(s, tok->word);
+	if (tok->kind == TOK_QUOTED && (words[tok->word].flags & NAMED) != 0)
+		s->class.dirty = true;
 	s->danger = tok->kind == TOK_QUOTED && (words[tok->word].flags & CALLED) != 0;
 	s->prev = tok->kind == TOK_WORD ? tok->word : W_NONE;
+	s->prev_kind = tok->kind;
 }
 
 static EpTextClass
@@ -480,6 +518,7 @@ classify(const char *sql, bool whole_script)
 	memset(&s, 0, sizeof(s));
 	s.whole_script = whole_script;
 	s.first = s.prev = W_NONE;
+	s.prev_kind = TOK_SEMICOLON;
 	for (;;)
 	{
 		sql = next_token(sql, &tok);

@@ -25,7 +25,7 @@ discard_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 {
 	/* looked at first: the statement may be freed while it runs */
 	bool		discard = IsA(pstmt->utilityStmt, DiscardStmt) &&
-		((DiscardStmt *) pstmt->utilityStmt)->target == DISCARD_ALL;
+	((DiscardStmt *) pstmt->utilityStmt)->target == DISCARD_ALL;
 
 	if (prev_process_utility)
 		prev_process_utility(pstmt, query, read_only_tree, context, params, env, dest, qc);

@@ -119,7 +119,11 @@ drop_message(EpLease *lease, const EpMessage *msg)
 			break;
 		case 'G':
 		case 'W':
-			/* which Syncs the remote still answers depends on when the cancel request hits */
+
+			/*
+			 * which Syncs the remote still answers depends on when the cancel
+			 * request hits
+			 */
 			ep_raise_lost(lease, "A COPY was interrupted.");
 			break;
 		default:
@@ -204,7 +208,11 @@ drain(EpLease *lease)
 	while (!drop_received(lease))
 	{
 		CHECK_FOR_INTERRUPTS();
-		/* the worker wakes us when it ends: without a cancel this may take for ever */
+
+		/*
+		 * the worker wakes us when it ends: without a cancel this may take
+		 * for ever
+		 */
 		if (lease->cancel_sent)
 			check_canceller(lease);
 		receive(lease);

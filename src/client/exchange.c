@@ -427,7 +427,11 @@ take_message(Execution *x, const EpMessage *msg)
 			refuse_copy(x);
 			break;
 		case 'H':
-			/* how much will come is not known: cancelled like everything that is left unread */
+
+			/*
+			 * how much will come is not known: cancelled like everything that
+			 * is left unread
+			 */
 			expect(x, msg, DUE_END, DUE_BIND | DUE_ROWS);
 			raise_copy();
 		case 'Z':
@@ -517,7 +521,10 @@ run_prepared(Execution *x)
 			return;
 	}
 
-	/* a caller who wants rows of a statement that has none is told before it runs */
+	/*
+	 * a caller who wants rows of a statement that has none is told before it
+	 * runs
+	 */
 	if (x->no_data)
 		x->receiver->describe(x->receiver, x->rows, true);
 	choose_formats(x, slot);
@@ -610,7 +617,11 @@ add_hint(Execution *x)
 
 	if (!x->turn.failed || error->hint || error->sqlstate == NULL)
 		return;
-	/* the remote gives no position for this one, and does for any other syntax error */
+
+	/*
+	 * the remote gives no position for this one, and does for any other
+	 * syntax error
+	 */
 	if (strcmp(error->sqlstate, "42601") == 0 && error->position == 0 && x->stmt.class.several)
 		error->hint = "Use enhanced_pool.run_script to run several statements.";
 	else if (strcmp(error->sqlstate, "42P18") == 0)

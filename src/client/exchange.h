@@ -56,7 +56,8 @@ struct EpReceiver
 {
 	/*
 	 * Choose the format of each column (formats[i] = 0 or 1) from the remote
-	 * types alone; called before Bind, at most once per execution.  NULL: all text.
+	 * types alone; called before Bind, at most once per execution.  NULL: all
+	 * text.
 	 */
 	void		(*choose_formats) (EpReceiver *self, int ncols, const Oid *types, int16 *formats);
 

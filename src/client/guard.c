@@ -283,8 +283,9 @@ check_server(const ForeignServer *server, const ForeignServer *old)
 				(errcode(ERRCODE_INVALID_NAME),
 				 errmsg("server name \"%s\" has only digits", server->servername),
 				 errdetail("It could be mistaken for the number of a lease.")));
-	if (resets_never(server->options) && !(old && resets_never(old->options)) &&
-		!superuser() && has_public_mapping(server))
+	if (superuser() || !resets_never(server->options) || !has_public_mapping(server))
+		return;
+	if (old == NULL || !resets_never(old->options) || !has_public_mapping(old))
 		refuse_never();
 }
 
@@ -302,12 +303,12 @@ settings_differ(List *a, List *b)
 	return false;
 }
 
-/* old or mapping is NULL when it is created or dropped. */
+/* old are the options that held before; mapping is NULL when it is dropped. */
 static void
-check_settings_unchanged(const ForeignServer *server, const UserMapping *old, const UserMapping *mapping)
+check_settings_unchanged(const ForeignServer *server, List *old, const UserMapping *mapping)
 {
 	if (superuser() || ep_server_ownercheck_compat(server->serverid, GetUserId()) ||
-		!settings_differ(old ? old->options : NIL, mapping ? mapping->options : NIL))
+		!settings_differ(old, mapping ? mapping->options : NIL))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -317,6 +318,22 @@ check_settings_unchanged(const ForeignServer *server, const UserMapping *old, co
 			 errdetail("Settings of a user mapping belong to the owner of the server.")));
 }
 
+/*
+ * The options whose settings hold for a role that gets a mapping.  Where user
+ * and password come from another server, a mapping is nothing but settings, and
+ * one without any would lift those that PUBLIC's has.
+ */
+static List *
+options_before(const ForeignServer *server, const UserMapping *mapping)
+{
+	EpMapping  *shared;
+
+	if (!OidIsValid(mapping->userid) || ep_list_option(server->options, "server") == NULL)
+		return NIL;
+	shared = ep_mapping_of_role(server->serverid, InvalidOid);
+	return shared ? shared->options : NIL;
+}
+
 static void
 check_mapping(const UserMapping *mapping, const UserMapping *old)
 {
@@ -324,7 +341,7 @@ check_mapping(const UserMapping *mapping, const UserMapping *old)
 
 	if (server == NULL)
 		return;
-	check_settings_unchanged(server, old, mapping);
+	check_settings_unchanged(server, old ? old->options : options_before(server, mapping), mapping);
 	if (OidIsValid(mapping->userid) || superuser())
 		return;
 	if ((resets_never(mapping->options) && !(old && resets_never(old->options))) ||
@@ -383,7 +400,7 @@ mapping_event(ObjectAccessType access, Oid oid)
 			old = old_mapping(oid);
 			server = old ? our_server_of(old) : NULL;
 			if (server)
-				check_settings_unchanged(server, old, NULL);
+				check_settings_unchanged(server, old->options, NULL);
 			note_change(MyDatabaseId, InvalidOid, oid, true);
 			break;
 		default:

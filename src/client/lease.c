@@ -138,7 +138,15 @@ forget(EpLease *lease)
 {
 	dlist_delete(&lease->node);
 	if (lease->desc)
+	{
+		/*
+		 * what was left unread or unsent is another's now: keep no memory for
+		 * it
+		 */
+		ep_wire_reset(&lease->desc->wire, lease->desc->fd);
+		ep_wire_shrink(&lease->desc->wire);
 		lease->desc->pinned = false;
+	}
 	if (spare == NULL)
 		spare = lease;
 	else
@@ -297,11 +305,18 @@ dispose(EpPool *pool, EpConn *conn, EpLease *lease, bool broken)
 	conn->cancel_wanted = false;
 	if (conn->cancel_busy)
 	{
-		/* a cancel request that is still on its way must not hit the next statement */
+		/*
+		 * a cancel request that is still on its way must not hit the next
+		 * statement
+		 */
 		leave_to_worker(conn, lease);
 		return EP_GIVEN_TO_WORKER;
 	}
-	/* one that is to be ended anyway is not reset first: ep_conn_give sees to it */
+
+	/*
+	 * one that is to be ended anyway is not reset first: ep_conn_give sees to
+	 * it
+	 */
 	if (!ep_conn_must_go(pool, conn))
 	{
 		conn->needs_rollback = conn->tx_status != 'I';

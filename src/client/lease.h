@@ -40,7 +40,8 @@ typedef struct EpLease
 	EpDescriptor *desc;			/* socket and buffers */
 	Oid			role;			/* who acquired it */
 	bool		hold;
-	SubTransactionId subid;		/* subtransaction it belongs to; Invalid once the one that acquired a held one is over */
+	SubTransactionId subid;		/* subtransaction it belongs to; Invalid once the one that acquired a held
+								 * one is over */
 	char		name[EP_LEASE_NAME_SIZE];
 
 	/* the exchange under way */

@@ -272,7 +272,10 @@ is_address(const char *value)
 	unsigned char buffer[sizeof(struct in6_addr)];
 	char		bare[INET6_ADDRSTRLEN + 1];
 
-	/* a link-local address may name its interface, which inet_pton does not know */
+	/*
+	 * a link-local address may name its interface, which inet_pton does not
+	 * know
+	 */
 	strlcpy(bare, value, sizeof(bare));
 	if (strchr(bare, ':') && strchr(bare, '%'))
 		*strchr(bare, '%') = '\0';

@@ -48,13 +48,13 @@ typedef enum SendKind
 	SEND_CSTRING,				/* unknown */
 	SEND_BOOL,
 	SEND_INT16,
-	SEND_INT32,				/* int4, oid, date */
-	SEND_INT64,				/* int8, timestamps */
+	SEND_INT32,					/* int4, oid, date */
+	SEND_INT64,					/* int8, timestamps */
 	SEND_FLOAT4,
 	SEND_FLOAT8,
 	SEND_UUID,
 	SEND_BYTEA,
-	SEND_OUTPUT				/* text, through the type's output function */
+	SEND_OUTPUT					/* text, through the type's output function */
 } SendKind;
 
 /* How values of one type are sent. */

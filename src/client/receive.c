@@ -213,7 +213,7 @@ local_type(Oid remote)
 
 /* A name of the remote's, cut to what fits here. */
 static void
-copy_name(NameData *dst, const char *name)
+copy_name(NameData * dst, const char *name)
 {
 	memset(dst, 0, sizeof(NameData));
 	memcpy(NameStr(*dst), name, pg_mbcliplen(name, strlen(name), NAMEDATALEN - 1));

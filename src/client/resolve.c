@@ -693,9 +693,12 @@ append_pools_of(List *pools, Oid server)
 	{
 		EpMapping  *own = mapping_by_oid(lfirst_oid(lc));
 		EpMapping  *same = own && resolution.other ?
-			ep_mapping_of_role(resolution.other->serverid, own->role) : NULL;
+		ep_mapping_of_role(resolution.other->serverid, own->role) : NULL;
 
-		/* one whose role has a mapping on the other server was listed with that one */
+		/*
+		 * one whose role has a mapping on the other server was listed with
+		 * that one
+		 */
 		if (own && same == NULL)
 			pools = append_pool(pools, server, own->oid);
 		if (own)
@@ -710,7 +713,7 @@ append_pools_of(List *pools, Oid server)
  * All pools that the current database defines, used or not: a palloc'd list of
  * EpPoolOids.  Some may turn out unusable; ep_resolve_mapping() says so.
  */
-List *
+List	   *
 ep_list_pools(void)
 {
 	Relation	rel = table_open(ForeignServerRelationId, AccessShareLock);

@@ -67,7 +67,11 @@ take_message(Script *s, const EpMessage *msg)
 			refuse_copy(s);
 			return true;
 		case 'H':
-			/* how much will come is not known: cancelled like everything that is left unread */
+
+			/*
+			 * how much will come is not known: cancelled like everything that
+			 * is left unread
+			 */
 			raise_copy();
 		case 'Z':
 			ep_turn_ready(&s->turn, msg);

@@ -144,7 +144,11 @@ flush(EpTurn *turn)
 		case EP_IO_AGAIN:
 			return true;
 		default:
-			/* what the remote said before it closed may still be there to read */
+
+			/*
+			 * what the remote said before it closed may still be there to
+			 * read
+			 */
 			turn->send_failed = true;
 			return false;
 	}
@@ -159,7 +163,11 @@ fill(EpTurn *turn)
 	switch (ep_wire_fill(wire))
 	{
 		case EP_IO_OK:
-			/* a buffer filled to the brim: there is more, ask for it without waiting */
+
+			/*
+			 * a buffer filled to the brim: there is more, ask for it without
+			 * waiting
+			 */
 			turn->readable = wire->in_end == wire->in_size;
 			return true;
 		case EP_IO_AGAIN:
@@ -243,7 +251,10 @@ note_parameter(EpTurn *turn, const EpMessage *msg)
 		turn->conn->read_only = strcmp(value, "on") == 0;
 	else if (strcmp(name, "client_encoding") == 0 && pg_char_to_encoding(value) != GetDatabaseEncoding())
 	{
-		/* every text from here on would be misread, by us and by whoever comes next */
+		/*
+		 * every text from here on would be misread, by us and by whoever
+		 * comes next
+		 */
 		ep_lease_mark_broken(turn->lease);
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -85,6 +86,14 @@ enhanced_pool_acquire(PG_FUNCTION_ARGS)
 	EpPoolRef  *ref = ep_arg_pool(fcinfo, 0);
 	EpLease    *lease = NULL;
 
+	/*
+	 * as with cursors: what an index's function leaves behind would stay in
+	 * another user's session
+	 */
+	if (hold && InSecurityRestrictedOperation())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("cannot acquire a lease with hold within security-restricted operation")));
 	if (PG_ARGISNULL(1))
 		timeout = ep_ref_acquire_timeout(ref);
 	if (name)

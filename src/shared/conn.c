@@ -226,7 +226,7 @@ move(EpConn *conn, EpConnState to)
  * The caller is the pool's worker and holds the pool's lock.  NULL if there
  * is none, or descriptors do not allow one more.
  */
-EpConn *
+EpConn	   *
 ep_conn_alloc(EpPool *pool, uint64 epoch, bool overflow)
 {
 	EpConn	   *conn = NULL;
@@ -331,7 +331,7 @@ ep_conn_to_free(EpConn *conn)
 		return;
 	pool->size--;
 	if (conn->created_us != 0)
-		pool->stats.total_closed++;	/* what never was a connection is a connection_error */
+		pool->stats.total_closed++; /* what never was a connection is a connection_error */
 	conn->conn_id = 0;
 	pg_atomic_fetch_add_u32(&pool->closed_epoch, 1);
 	SpinLockAcquire(&ep_control->slot_lock);

@@ -204,7 +204,7 @@ may_lend(const EpPool *pool, const EpConn *conn)
  * Returns it LEASED, or NULL; then *other_role tells that one of another
  * role's was sent to be reset instead, so the worker must be woken.
  */
-EpConn *
+EpConn	   *
 ep_idle_take(EpPool *pool, int procno, Oid role, int preferred,
 			 bool (*warm) (int slot, uint64 conn_id), bool *other_role)
 {

@@ -48,6 +48,9 @@ ep_worker_register(void)
 {
 	BackgroundWorker worker;
 
+	/* nothing is to be connected from, or to, databases that pg_upgrade works on */
+	if (IsBinaryUpgrade)
+		return;
 	for (int i = 0; i < ep_n_workers; i++)
 	{
 		memset(&worker, 0, sizeof(worker));

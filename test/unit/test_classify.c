@@ -89,6 +89,21 @@ static const Case single[] = {
 	{"SELECT setval('s', 1)", P | D},
 	{"SELECT currval('s')", P},
 	{"SELECT nextvalue('s')", P},
+	{"UPDATE pg_settings SET setting = 'c' WHERE name = 'a.b'", P | D},
+	{"WITH x AS (UPDATE pg_catalog.\"pg_settings\" SET setting = 'c' RETURNING 1) SELECT * FROM x", P | D},
+	{"SELECT U&\"set\\005fconfig\"('a.b', 'c', false)", P | D},
+	{"SELECT u & \"set_configs\" FROM t", P},
+	{"SELECT U&'a\\005fb'", P},
+
+	/* INSERT INTO is a command only where one may begin */
+	{"WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x", P},
+	{"WITH x AS (INSERT INTO t VALUES (1) RETURNING a), y AS (INSERT INTO u VALUES (1)) TABLE x", P},
+	{"WITH x AS (SELECT 1) MERGE INTO t USING x ON true WHEN MATCHED THEN DELETE", P},
+	{"SELECT 1 AS insert INTO pg_temp.t", P | D},
+	{"SELECT 1 merge INTO pg_temp.t", P | D},
+	{"SELECT (1) insert INTO pg_temp.t", P | D},
+	{"WITH x AS (SELECT 1) SELECT (1) insert INTO pg_temp.t", P | D},
+	{"WITH x AS (SELECT 1) (SELECT (1) insert INTO pg_temp.t)", P | D},
 
 	/* but not in literals, quoted identifiers and comments */
 	{"SELECT 'into temp'", P},
