@@ -543,6 +543,7 @@ fill_hashes(EpPoolDef *def)
 	set = hash_on(set, &def->server_owner, sizeof(Oid));
 	set = hash_on(set, &def->other_server, sizeof(Oid));
 	set = hash_on(set, &def->password_required, sizeof(bool));
+	set = hash_on(set, &def->demand_password, sizeof(bool));
 	def->set_hash = set;
 }
 
@@ -584,6 +585,8 @@ ep_build_def(const EpResolution *resolution, EpPoolDef *def, bool quiet)
 
 	if (!fill_settings(resolution, def, quiet) || !fill_conninfo(resolution, def, quiet))
 		return false;
+	def->demand_password = def->password_given && def->password_required &&
+		!(OidIsValid(def->mapping_role) && superuser_arg(def->mapping_role));
 	fill_hashes(def);
 	return true;
 }

@@ -262,6 +262,15 @@ note_parameter(EpTurn *turn, const EpMessage *msg)
 				 errdetail("The connection is closed."),
 				 errhint("The remote server converts to the local server's encoding by itself.")));
 	}
+	else if (ep_parameter_garbles(name, value))
+	{
+		ep_lease_mark_broken(turn->lease);
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s of a pooled connection cannot be changed to \"%s\"", name, ep_clean_text(value)),
+				 errdetail("Values could be misread. The connection is closed."),
+				 errhint("Use to_char() in the remote statement for texts in another format.")));
+	}
 }
 
 static void

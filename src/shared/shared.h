@@ -77,6 +77,7 @@ typedef struct EpPoolDef
 	uint64		set_hash;		/* of all other settings */
 	bool		password_given; /* the mapping has a password */
 	bool		password_required;	/* false only if the mapping says so */
+	bool		demand_password;	/* connect only to a server that asks for it: others than a superuser use the mapping */
 	char		password[EP_PASSWORD_MAX + 1];
 } EpPoolDef;
 

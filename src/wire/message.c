@@ -167,3 +167,17 @@ ep_message_is_async(char type)
 {
 	return type == 'N' || type == 'S' || type == 'A';
 }
+
+/*
+ * Would dates or intervals that the remote writes as text be misread once it
+ * has reported this parameter?  They are read as DateStyle ISO and
+ * IntervalStyle postgres write them.  "01.02." may be either of two days, and
+ * of what sql_standard writes the sign may be lost; all else reads the same.
+ */
+bool
+ep_parameter_garbles(const char *name, const char *value)
+{
+	if (strcmp(name, "DateStyle") == 0)
+		return strncmp(value, "ISO", 3) != 0;
+	return strcmp(name, "IntervalStyle") == 0 && strcmp(value, "sql_standard") == 0;
+}

@@ -302,6 +302,13 @@ ep_wire_next(EpWire *wire, EpMessage *msg)
 	return EP_IO_OK;
 }
 
+/* What the length word of the message that is coming in says; 0 if that has not come. */
+uint32
+ep_wire_next_length(const EpWire *wire)
+{
+	return wire->in_end - wire->in_start < HEADER_SIZE ? 0 : message_length(wire->in + wire->in_start);
+}
+
 /* Give back the memory of an unusually large result.  Nothing may be unread. */
 void
 ep_wire_shrink(EpWire *wire)

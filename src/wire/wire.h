@@ -91,6 +91,7 @@ extern EpIo ep_wire_flush(EpWire *wire);
 /* Receiving. */
 extern EpIo ep_wire_fill(EpWire *wire);
 extern EpIo ep_wire_next(EpWire *wire, EpMessage *msg);
+extern uint32 ep_wire_next_length(const EpWire *wire);
 extern void ep_wire_shrink(EpWire *wire);
 
 /*
@@ -132,6 +133,7 @@ typedef struct EpErrorFields
 extern bool ep_parse_error(const EpMessage *msg, EpErrorFields *fields);
 extern bool ep_parse_ready(const EpMessage *msg, char *tx_status);
 extern bool ep_message_is_async(char type);
+extern bool ep_parameter_garbles(const char *name, const char *value);
 
 /* Walking a stream that somebody else left in the middle (EpConn.unfinished). */
 struct EpUnfinished;

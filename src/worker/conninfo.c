@@ -277,7 +277,7 @@ add_ours(EpConnInfo *info, const EpPoolDef *def)
 		add_keyword(info, "gssencmode", "disable");
 
 	/* a server that asks for no password would make anybody the mapping's user */
-	if (have_require_auth && def->password_given && def->password_required &&
+	if (have_require_auth && def->demand_password &&
 		find_value(def, "require_auth") == NULL)
 	{
 		add_keyword(info, "require_auth", EP_PASSWORD_METHODS);

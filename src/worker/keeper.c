@@ -119,6 +119,9 @@ step(EpKept *kept)
 {
 	EpTalkState state = ep_talk_step(&kept->talk, &kept->wire);
 
+	if (state == EP_TALK_DONE && !kept->talk.failed &&
+		!ep_talk_fits(&kept->talk, ep_kept_pool(kept)->def.encoding))
+		state = EP_TALK_LOST;
 	if (state != EP_TALK_BUSY)
 	{
 		ep_wire_shrink(&kept->wire);

@@ -23,6 +23,7 @@
 #include "utils/timestamp.h"
 
 #include "brain/schedule.h"
+#include "worker/complaint.h"
 #include "worker/kept.h"
 
 /* For greeting and connect_query together. */
@@ -156,6 +157,8 @@ ep_opener_failed(EpKept *kept, const char *why)
 	};
 
 	snprintf(error, sizeof(error), "host \"%s\", port %d: %s", conn->host, conn->port, why);
+	/* the remote's words are not trusted, and may have been cut in the middle of a character */
+	ep_complaint_make_valid(error, ep_kept_pool(kept)->def.encoding);
 	fail(kept, &failure);
 }
 

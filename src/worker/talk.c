@@ -11,7 +11,15 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
+
 #include "worker/talk.h"
+
+/*
+ * Longest message that is not dropped unread.  A backend that is sent more is
+ * alone with that; the worker's memory is everybody's.
+ */
+#define LONGEST_MESSAGE	(1024 * 1024)
 
 /* How often it is read in one step: whoever sends without end must not keep the worker from everybody else. */
 #define STEP_READS	32
@@ -23,6 +31,7 @@ ep_talk_begin(EpTalk *talk)
 	memset(talk, 0, sizeof(EpTalk));
 	talk->tx_status = 'I';
 	talk->read_only = -1;
+	talk->encoding = -1;
 }
 
 /* Asks for a ReadyForQuery and for nothing else. */
@@ -98,6 +107,16 @@ note_parameter(EpTalk *talk, const EpMessage *msg)
 		return;
 	if (strcmp(name, "in_hot_standby") == 0 || strcmp(name, "default_transaction_read_only") == 0)
 		talk->read_only = Max(talk->read_only, 0) | (strcmp(value, "on") == 0);
+	else if (strcmp(name, "client_encoding") == 0)
+	{
+		talk->encoding = pg_char_to_encoding(value);
+		if (talk->encoding < 0)
+			talk->encoding = _PG_LAST_ENCODING_;	/* reported, but nothing that we know */
+	}
+	else if (strcmp(name, "DateStyle") == 0)
+		talk->dates_garbled = ep_parameter_garbles(name, value);
+	else if (strcmp(name, "IntervalStyle") == 0)
+		talk->intervals_garbled = ep_parameter_garbles(name, value);
 }
 
 static void
@@ -157,6 +176,8 @@ read_messages(EpTalk *talk, EpWire *wire)
 			return EP_TALK_DONE;
 		if (!talk->strict && ep_wire_drop_data(wire))
 			continue;
+		if (ep_wire_next_length(wire) > LONGEST_MESSAGE)
+			return lost(talk, "message from the remote server is too long");
 		switch (ep_wire_next(wire, &msg))
 		{
 			case EP_IO_OK:
@@ -201,4 +222,26 @@ ep_talk_step(EpTalk *talk, EpWire *wire)
 			return lost(talk, "could not receive from the remote server");
 	}
 	return read_messages(talk, wire);
+}
+
+/*
+ * After everything was read: do backends still read texts as the remote writes
+ * them, in that encoding?  A connect_query may have changed that.  If not,
+ * error says why, and the connection must not be used.
+ */
+bool
+ep_talk_fits(EpTalk *talk, int encoding)
+{
+	const char *what = NULL;
+
+	if (talk->encoding >= 0 && talk->encoding != encoding)
+		what = "client_encoding";
+	else if (talk->dates_garbled)
+		what = "DateStyle";
+	else if (talk->intervals_garbled)
+		what = "IntervalStyle";
+	if (what == NULL)
+		return true;
+	snprintf(talk->error, sizeof(talk->error), "%s of a pooled connection cannot be changed", what);
+	return false;
 }

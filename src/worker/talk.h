@@ -30,6 +30,9 @@ typedef struct EpTalk
 	bool		forget;			/* the remote has dropped its prepared statements */
 	char		tx_status;		/* of the last ReadyForQuery */
 	int			read_only;		/* -1: nothing reported, else what was last reported */
+	int			encoding;		/* client_encoding, likewise */
+	bool		dates_garbled;	/* the same of DateStyle and IntervalStyle, see ep_parameter_garbles */
+	bool		intervals_garbled;
 	char		sqlstate[6];
 	char		error[EP_TALK_ERROR_SIZE];
 } EpTalk;
@@ -39,5 +42,6 @@ extern void ep_talk_sync(EpTalk *talk, EpWire *wire);
 extern void ep_talk_query(EpTalk *talk, EpWire *wire, const char *sql);
 extern bool ep_talk_resume(EpTalk *talk, EpWire *wire, const EpUnfinished *unfinished);
 extern EpTalkState ep_talk_step(EpTalk *talk, EpWire *wire);
+extern bool ep_talk_fits(EpTalk *talk, int encoding);
 
 #endif							/* EP_TALK_H */
