@@ -18,6 +18,9 @@
 /* A pool that nobody took a connection of for this long shrinks to min_size. */
 #define UNUSED_US	(UINT64CONST(600) * 1000000)
 
+/* What the worker tends for longer than that while somebody waits is not counted on. */
+#define PATIENCE_US	UINT64CONST(500000)
+
 /* How many connections are opened or ended in one round. */
 #define ROUND		16
 
@@ -25,6 +28,18 @@ static uint64
 seconds_us(double seconds)
 {
 	return (uint64) (seconds * 1000000.0);
+}
+
+/*
+ * Has the first in the queue waited for so long that connections in the
+ * worker's hands hardly come back soon?  A reset takes a moment, but where the
+ * remote does not answer any more it takes until the deadline, when the pool
+ * may have room for one that works.  Caller holds the pool's lock.
+ */
+static bool
+out_of_patience(const EpPool *pool, uint64 now_us)
+{
+	return pool->wait_head >= 0 && now_us > ep_backends[pool->wait_head].wait_start_us + PATIENCE_US;
 }
 
 /* Caller holds the pool's lock. */
@@ -38,7 +53,7 @@ read_input(const EpPool *pool, uint64 now_us, EpSizingInput *in)
 	in->idle = pool->n_idle;
 	in->leased = pool->n_leased;
 	in->connecting = pool->n_connecting;
-	in->tended = pool->n_tended;
+	in->tended = out_of_patience(pool, now_us) ? 0 : pool->n_tended;
 	in->ending = pool->n_ending;
 	in->waiting = pool->n_waiting;
 	in->min_size = EP_INT(set, EP_S_MIN_SIZE);
