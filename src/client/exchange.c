@@ -290,7 +290,8 @@ take_rows(Execution *x, const EpMessage *msg)
 		ep_stmt_remember(x->desc, x->place, x->rows, x->no_data);
 		ep_stmt_describe(x->desc, x->place, x->rows);
 	}
-	if (x->bound)
+	/* a statement that is not prepared is on its way already, and may have an error of its own */
+	if (x->bound && !(x->no_data && x->place < 0))
 		x->receiver->describe(x->receiver, x->rows, x->no_data);
 }
 
@@ -502,6 +503,8 @@ run_unnamed(Execution *x)
 	put_parse(x);
 	put_run(x);
 	go(x);
+	if (x->no_data && !x->turn.failed)
+		x->receiver->describe(x->receiver, x->rows, true);
 }
 
 /* The statement at x->place, which the remote has, as far as we know. */

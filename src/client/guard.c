@@ -8,7 +8,7 @@
  * nor its server: a server's name must not look like the number of a lease;
  * settings on a user mapping are limits, which the mapped role must not lift
  * although it may alter its own mapping; "reset never" where all roles share
- * a mapping lets them see each other's state.
+ * a mapping, or a reset that does nothing, lets them see each other's state.
  *
  * Second, pools must follow.  What a transaction changes is remembered, and
  * told to the pools when it commits: after its invalidation messages went out,
@@ -253,6 +253,21 @@ resets_never(List *options)
 	return reset && pg_strcasecmp(reset, "never") == 0;
 }
 
+/*
+ * May a session keep state, by these options, that it does not keep by those
+ * of before?  What a reset_query of somebody's own does is not known.
+ */
+static bool
+keeps_state(List *options, List *before)
+{
+	const char *query = ep_list_option(options, "reset_query");
+	const char *old = ep_list_option(before, "reset_query");
+
+	if (resets_never(options) && !resets_never(before))
+		return true;
+	return query && pg_strcasecmp(query, "DISCARD ALL") != 0 && !(old && strcmp(old, query) == 0);
+}
+
 /* Do different roles share the connections of this server through a PUBLIC mapping? */
 static bool
 has_public_mapping(const ForeignServer *server)
@@ -264,11 +279,13 @@ has_public_mapping(const ForeignServer *server)
 }
 
 static void
-refuse_never(void)
+refuse_to_keep_state(List *options)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("setting \"reset\" to never is superuser-only for a server with a user mapping for public"),
+			 resets_never(options) ?
+			 errmsg("setting \"reset\" to never is superuser-only for a server with a user mapping for public") :
+			 errmsg("setting \"reset_query\" to other than DISCARD ALL is superuser-only for a server with a user mapping for public"),
 			 errdetail("Different roles would see each other's state of the remote session.")));
 }
 
@@ -283,10 +300,9 @@ check_server(const ForeignServer *server, const ForeignServer *old)
 				(errcode(ERRCODE_INVALID_NAME),
 				 errmsg("server name \"%s\" has only digits", server->servername),
 				 errdetail("It could be mistaken for the number of a lease.")));
-	if (superuser() || !resets_never(server->options) || !has_public_mapping(server))
-		return;
-	if (old == NULL || !resets_never(old->options) || !has_public_mapping(old))
-		refuse_never();
+	if (!superuser() && has_public_mapping(server) &&
+		keeps_state(server->options, old && has_public_mapping(old) ? old->options : NIL))
+		refuse_to_keep_state(server->options);
 }
 
 static bool
@@ -344,9 +360,10 @@ check_mapping(const UserMapping *mapping, const UserMapping *old)
 	check_settings_unchanged(server, old ? old->options : options_before(server, mapping), mapping);
 	if (OidIsValid(mapping->userid) || superuser())
 		return;
-	if ((resets_never(mapping->options) && !(old && resets_never(old->options))) ||
-		(old == NULL && resets_never(server->options)))
-		refuse_never();
+	if (keeps_state(mapping->options, old ? old->options : NIL))
+		refuse_to_keep_state(mapping->options);
+	if (old == NULL && keeps_state(server->options, NIL))
+		refuse_to_keep_state(server->options);
 }
 
 /* -------------------------------------------------------------------- hook */

@@ -96,8 +96,15 @@ SET ROLE regress_ep_app;
 CREATE SERVER hostile_alone FOREIGN DATA WRAPPER enhanced_pool OPTIONS (host 'localhost');
 CREATE SERVER hostile_never FOREIGN DATA WRAPPER enhanced_pool OPTIONS (server 'hostile_alone', reset 'never');
 SELECT error_of($$ALTER SERVER hostile_never OPTIONS (SET server 'hostile_base')$$);
+SELECT error_of($$ALTER SERVER hostile_never OPTIONS (SET server 'hostile_base', DROP reset, ADD reset_query 'SELECT 1')$$);
+ALTER SERVER hostile_never OPTIONS (SET server 'hostile_base', DROP reset, ADD reset_query 'discard all');
 RESET ROLE;
 DROP SERVER hostile_never, hostile_alone, hostile_limited, hostile_base, hostile CASCADE;
 REVOKE USAGE ON FOREIGN DATA WRAPPER enhanced_pool FROM regress_ep_app;
 DROP FUNCTION connect_error();
 RESET client_min_messages;
+
+-- An error of the remote is not hidden by ours about columns that it then does not send.
+SELECT left(error_of($$SELECT * FROM enhanced_pool.execute('loop', 'FETCH ALL FROM nowhere') AS t(n int)$$), 38);
+SELECT left(error_of($$SELECT * FROM enhanced_pool.execute('loop', 'SET work_mem = ''1MB''') AS t(n int)$$), 5);
+SELECT enhanced_pool.exec('loop', 'SELECT 1');
