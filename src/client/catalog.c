@@ -263,7 +263,6 @@ fill_ref(EpPoolRef *ref, const EpPoolDef *def, int place, uint32 generation, uin
 	ref->generation = generation;
 	ref->server = def->key.server;
 	ref->password_required = def->password_required;
-	ref->never_reset = EP_INT(&effective, EP_S_RESET) == EP_RESET_NEVER;
 	ref->acquire_timeout = EP_NUM(&effective, EP_S_ACQUIRE_TIMEOUT);
 	ref->query_timeout = EP_NUM(&def->set, EP_S_QUERY_TIMEOUT);
 	ref->query_timeout_source = def->set.source[EP_S_QUERY_TIMEOUT];

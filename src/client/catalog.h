@@ -23,7 +23,6 @@ typedef struct EpPoolRef
 	uint32		generation;
 	Oid			server;
 	bool		password_required;
-	bool		never_reset;	/* effective reset is never */
 
 	/*
 	 * session-overridable values, seconds; effective ones unless it says

@@ -290,7 +290,11 @@ take_rows(Execution *x, const EpMessage *msg)
 		ep_stmt_remember(x->desc, x->place, x->rows, x->no_data);
 		ep_stmt_describe(x->desc, x->place, x->rows);
 	}
-	/* a statement that is not prepared is on its way already, and may have an error of its own */
+
+	/*
+	 * a statement that is not prepared is on its way already, and may have an
+	 * error of its own
+	 */
 	if (x->bound && !(x->no_data && x->place < 0))
 		x->receiver->describe(x->receiver, x->rows, x->no_data);
 }

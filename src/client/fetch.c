@@ -35,7 +35,7 @@
 typedef enum FetchResult
 {
 	FETCH_OK,					/* descriptors and answer have arrived */
-	FETCH_GONE,					/* the worker does not have the connection, or has ended */
+	FETCH_GONE,					/* the worker does not have the connection */
 	FETCH_LATER,				/* nothing is wrong; try again in a moment */
 	FETCH_TRUNCATED				/* this process could not take all descriptors */
 } FetchResult;
@@ -189,8 +189,9 @@ receive_answer(Fetch *fetch)
 
 	if (n < 0)
 		return (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) ? FETCH_LATER : FETCH_GONE;
-	if (n > 0)
-		take_descriptors(fetch, &msg);
+	if (n == 0)
+		return FETCH_LATER;		/* dropped for want of something, or the worker ends, which its epoch tells */
+	take_descriptors(fetch, &msg);
 	if (msg.msg_flags & MSG_CTRUNC)
 		return FETCH_TRUNCATED;
 	if (n != sizeof(fetch->answer) || fetch->answer.magic != EP_CHANNEL_MAGIC ||

@@ -12,7 +12,7 @@
  *
  * Which process may touch what: while a connection is LEASED, its state,
  * owner, pool and conn_id do not change but by its holder.  The worker may set
- * dead, recycle and cancel_busy under the pool's lock, and may change the lease
+ * dead and cancel_busy under the pool's lock, and may change the lease
  * word from RESTING to REVOKED.  Everything in EpLease is this process's own.
  *
  * What runs at abort and exit (ep_lease_give_back, cut_exchange and what they

@@ -266,8 +266,9 @@ is_port(const char *value)
 	return is_number(value, 1, 65535);
 }
 
-static bool
-is_address(const char *value)
+/* Is that a numeric IPv4 or IPv6 address? */
+bool
+ep_is_address(const char *value)
 {
 	unsigned char buffer[sizeof(struct in6_addr)];
 	char		bare[INET6_ADDRSTRLEN + 1];
@@ -337,7 +338,7 @@ check_keyword_value(const Keyword *keyword, const char *value)
 				raise_bad_value(keyword->name, value, "Valid values are whole numbers between 1 and 65535, or a list of them with commas.");
 			break;
 		case VALUE_ADDRESSES:
-			if (!list_passes(value, is_address))
+			if (!list_passes(value, ep_is_address))
 				raise_bad_value(keyword->name, value, "Valid values are numeric IPv4 or IPv6 addresses, or a list of them with commas.");
 			break;
 	}

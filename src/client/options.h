@@ -23,6 +23,7 @@ typedef enum EpOptionKind
 } EpOptionKind;
 
 extern EpOptionKind ep_option_kind(const char *name);
+extern bool ep_is_address(const char *value);
 extern const char *ep_option_closest(const char *name);
 extern void ep_validate_options(List *options, Oid catalog);
 

@@ -716,7 +716,7 @@ append_pools_of(List *pools, Oid server)
  * All pools that the current database defines, used or not: a palloc'd list of
  * EpPoolOids.  Some may turn out unusable; ep_resolve_mapping() says so.
  */
-List	   *
+List *
 ep_list_pools(void)
 {
 	Relation	rel = table_open(ForeignServerRelationId, AccessShareLock);

@@ -262,7 +262,6 @@ ep_stmt_add(EpDescriptor *desc, int place, uint64 number, const EpStatement *stm
 
 	memcpy(slot->hash, stmt->hash, sizeof(slot->hash));
 	slot->last_used = ++conn->stmt_clock;
-	slot->dirty = stmt->class.dirty;
 	slot->described = false;
 	slot->ncols = 0;
 	slot->number = number;

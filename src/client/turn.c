@@ -238,14 +238,10 @@ ep_turn_resend(EpTurn *turn)
 static void
 note_parameter(EpTurn *turn, const EpMessage *msg)
 {
-	EpReader	r;
 	const char *name;
 	const char *value;
 
-	ep_reader_init(&r, msg);
-	name = ep_read_string(&r);
-	value = ep_read_string(&r);
-	if (r.bad)
+	if (!ep_parse_parameter(msg, &name, &value))
 		ep_turn_unexpected(turn, msg);
 	if (strcmp(name, "in_hot_standby") == 0 || strcmp(name, "default_transaction_read_only") == 0)
 		turn->conn->read_only = strcmp(value, "on") == 0;

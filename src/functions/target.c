@@ -26,7 +26,7 @@ raise_null(const char *what)
 }
 
 /* A text argument as a C string in the current memory context; NULL is 22004, naming it. */
-char	   *
+char *
 ep_arg_text(FunctionCallInfo fcinfo, int arg, const char *what)
 {
 	if (PG_ARGISNULL(arg))

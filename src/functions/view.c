@@ -213,7 +213,7 @@ ep_open_places(int *n)
  * Lock a listed pool shared.  Returns NULL, without the lock, if its place was
  * given up since, or the pool is closed and about to give it up.
  */
-EpPool	   *
+EpPool *
 ep_lock_place(const EpPlace *place)
 {
 	EpPool	   *pool = &ep_pools[place->place];

@@ -226,7 +226,7 @@ move(EpConn *conn, EpConnState to)
  * The caller is the pool's worker and holds the pool's lock.  NULL if there
  * is none, or descriptors do not allow one more.
  */
-EpConn	   *
+EpConn *
 ep_conn_alloc(EpPool *pool, uint64 epoch, bool overflow)
 {
 	EpConn	   *conn = NULL;

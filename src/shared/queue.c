@@ -109,7 +109,7 @@ ep_queue_wake_all(EpPool *pool)
 bool
 ep_conn_must_go(const EpPool *pool, const EpConn *conn)
 {
-	return conn->recycle || conn->dead || pool->closing || conn->conn_hash != pool->def.conn_hash ||
+	return conn->dead || pool->closing || conn->conn_hash != pool->def.conn_hash ||
 		(conn->overflow && pool->wait_head < 0) ||
 		(conn->expires_us != 0 && ep_now_us() >= conn->expires_us);
 }
@@ -140,7 +140,7 @@ may_barge(const EpConn *conn, int proc)
  * A connection is clean enough to be used again: give it to the first waiter
  * or put it on the idle list.  Caller holds the pool's lock, and passes what is
  * returned to ep_wake_given after releasing it.  A connection that is to go
- * (recycled, beyond the limits, pool closing) becomes BROKEN for the worker to
+ * (made from an older definition, beyond the limits, pool closing) becomes BROKEN for the worker to
  * end, one that carries another role's state than the first waiter's becomes
  * RESETTING.
  */
@@ -194,7 +194,7 @@ ep_wake_given(const EpPool *pool, EpGiven given)
 static inline bool
 may_lend(const EpPool *pool, const EpConn *conn)
 {
-	return !conn->dead && !conn->recycle && conn->conn_hash == pool->def.conn_hash;
+	return !conn->dead && conn->conn_hash == pool->def.conn_hash;
 }
 
 /*
@@ -204,7 +204,7 @@ may_lend(const EpPool *pool, const EpConn *conn)
  * Returns it LEASED, or NULL; then *other_role tells that one of another
  * role's was sent to be reset instead, so the worker must be woken.
  */
-EpConn	   *
+EpConn *
 ep_idle_take(EpPool *pool, int procno, Oid role, int preferred,
 			 bool (*warm) (int slot, uint64 conn_id), bool *other_role)
 {

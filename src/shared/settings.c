@@ -425,20 +425,6 @@ ep_setting_from_guc(EpSettings *set, EpTexts *texts, EpSettingId id)
 	return true;
 }
 
-/* Takes all settings from the GUCs.  Raises 22023 when the texts do not fit. */
-void
-ep_settings_from_gucs(EpSettings *set, EpTexts *texts)
-{
-	for (int i = 0; i < EP_NSETTINGS; i++)
-	{
-		if (!ep_setting_from_guc(set, texts, i))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("no room for the value of setting \"%s\"", ep_setting_defs[i].name),
-					 errdetail("All texts of one pool may have %d bytes together.", EP_TEXTS_SIZE)));
-	}
-}
-
 /*
  * Reads again what came from a GUC or is a default, after a reload; the
  * worker calls it on its pools.  Not looked at are application_name, which is

@@ -154,7 +154,6 @@ extern const EpSettingDef *ep_setting_find(const char *name);
 extern double ep_setting_parse(const EpSettingDef *def, const char *value);
 extern void ep_setting_check_text(const EpSettingDef *def, const char *value);
 extern char *ep_setting_format(const EpSettingDef *def, const EpSettings *set, const EpTexts *texts);
-extern void ep_settings_from_gucs(EpSettings *set, EpTexts *texts);
 extern bool ep_settings_refresh_gucs(EpSettings *set, EpTexts *texts);
 extern double ep_setting_in_session(EpSettingId id, double value, EpSource *source);
 extern void ep_settings_apply_session(EpSettings *set);

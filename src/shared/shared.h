@@ -142,7 +142,6 @@ typedef struct EpPool
 	bool		failing;		/* the last walk failed */
 	bool		fatal_error;	/* last walk failed in a way a retry cannot mend (last_sqlstate) */
 	int			last_sqlstate;	/* with which the last failed walk is raised */
-	TimestampTz last_error_at;
 	char		last_error[EP_ERROR_SIZE];	/* host by host */
 	char		last_hint[EP_ERROR_SIZE / 2];
 	uint64		next_try_at;	/* monotonic us: when the worker will try again, 0: now */
@@ -207,7 +206,6 @@ typedef struct EpStmtSlot
 	uint8		hash[16];		/* of text and parameter types; meaningless when number is 0 */
 	uint64		number;			/* remote name is ep_<number>; 0 = place unused */
 	uint64		last_used;		/* EpConn.stmt_clock at last use, for LRU */
-	bool		dirty;			/* running it makes the connection dirty */
 	uint8		ncols;			/* columns of the result, if described */
 	bool		described;		/* cols[] is valid */
 	Oid			cols[EP_STMT_MAX_COLS];
@@ -252,7 +250,6 @@ typedef struct EpConn
 	uint64		epoch;			/* of the worker that opened it */
 	uint64		conn_hash;		/* EpPoolDef.conn_hash it was opened with */
 	bool		overflow;		/* beyond max_size: closed when given back */
-	bool		recycle;		/* to be closed when given back */
 	bool		cancel_wanted;	/* holder asks the worker to send a cancel request */
 	bool		cancel_busy;	/* worker: a cancel request is not finished */
 	bool		needs_rollback; /* with RESETTING: ROLLBACK first */
@@ -272,7 +269,6 @@ typedef struct EpConn
 	int			port;
 	bool		password_used;	/* PQconnectionUsedPassword */
 	bool		no_options;		/* remote refused startup options: they go as SET after each reset */
-	int			server_version;
 	TimestampTz created_at;
 	uint64		created_us;
 	uint64		expires_us;		/* max_lifetime with jitter, 0: never */

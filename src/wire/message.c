@@ -161,6 +161,18 @@ ep_parse_ready(const EpMessage *msg, char *tx_status)
 	return true;
 }
 
+/* ParameterStatus: name and value, which point into the message.  False if it is malformed. */
+bool
+ep_parse_parameter(const EpMessage *msg, const char **name, const char **value)
+{
+	EpReader	r;
+
+	ep_reader_init(&r, msg);
+	*name = ep_read_string(&r);
+	*value = ep_read_string(&r);
+	return !r.bad;
+}
+
 /* Messages that may come at any time and answer nothing: notices, parameters, notifications. */
 bool
 ep_message_is_async(char type)

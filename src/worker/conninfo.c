@@ -21,6 +21,7 @@
 #include "common/pg_prng.h"
 #include "mb/pg_wchar.h"
 
+#include "client/options.h"
 #include "worker/conninfo.h"
 
 /*
@@ -105,19 +106,6 @@ split_list(const char *list, const char ***parts)
 }
 
 static bool
-is_numeric(const char *host)
-{
-	unsigned char buffer[sizeof(struct in6_addr)];
-	char		bare[INET6_ADDRSTRLEN + 1];
-
-	/* a link-local address may name its interface, which inet_pton does not know */
-	strlcpy(bare, host, sizeof(bare));
-	if (strchr(bare, ':') && strchr(bare, '%'))
-		*strchr(bare, '%') = '\0';
-	return inet_pton(AF_INET, bare, buffer) == 1 || inet_pton(AF_INET6, bare, buffer) == 1;
-}
-
-static bool
 is_socket(const char *host)
 {
 	return host == NULL || host[0] == '/' || host[0] == '@';
@@ -126,7 +114,7 @@ is_socket(const char *host)
 static void
 set_host(EpHost *host, const char *name, const char *hostaddr, const char *port)
 {
-	if (hostaddr == NULL && name && is_numeric(name))
+	if (hostaddr == NULL && name && ep_is_address(name))
 		hostaddr = name;
 	host->name = name;
 	host->hostaddr = hostaddr;

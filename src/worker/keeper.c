@@ -30,12 +30,6 @@ static uint64 my_epoch;
 static int	my_worker;
 static uint64 next_timer;
 
-EpKept *
-ep_kept(int slot)
-{
-	return &kept_table[slot];
-}
-
 EpConn *
 ep_kept_conn(const EpKept *kept)
 {
@@ -319,7 +313,7 @@ ep_keeper_tick(uint64 now_us)
 	{
 		if (my_worker == 0)
 		{
-			ep_watchdog_tick(now_us);
+			ep_watchdog_tick();
 			ep_prewarmer_tick(now_us);
 		}
 		next_timer = now_us + TIMER_US;

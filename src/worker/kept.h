@@ -52,7 +52,6 @@ typedef struct EpKept
 } EpKept;
 
 /* keeper.c */
-extern EpKept *ep_kept(int slot);
 extern EpConn *ep_kept_conn(const EpKept *kept);
 extern EpPool *ep_kept_pool(const EpKept *kept);
 extern EpKept *ep_kept_begin(int slot, uint64 conn_id);
@@ -66,7 +65,7 @@ extern int	ep_keeper_worker(void);
 
 /* opener.c */
 extern bool ep_opener_give_up(EpKept *kept);
-extern void ep_opener_open(EpPool *pool, bool overflow, uint64 now_us);
+extern void ep_opener_open(EpPool *pool, bool overflow);
 extern void ep_opener_talked(EpKept *kept, EpTalkState state);
 extern void ep_opener_failed(EpKept *kept, const char *why);
 extern void ep_opener_put_settings(EpKept *kept);
@@ -86,6 +85,6 @@ extern void ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer);
 extern void ep_upkeep_reload(void);
 
 /* watchdog.c */
-extern void ep_watchdog_tick(uint64 now_us);
+extern void ep_watchdog_tick(void);
 
 #endif							/* EP_KEPT_H */

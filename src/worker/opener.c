@@ -112,7 +112,6 @@ note_failure(EpPool *pool, const Failure *failure)
 	pool->stats.connection_errors++;
 	pool->fatal_error = failure->fatal;
 	pool->last_sqlstate = failure->sqlstate;
-	pool->last_error_at = GetCurrentTimestamp();
 	length = strlen(failure->error);
 	if (length >= (int) sizeof(pool->last_error))
 		length = pg_encoding_mbcliplen(pool->def.encoding, failure->error, length, sizeof(pool->last_error) - 1);
@@ -261,7 +260,6 @@ adopt(EpKept *kept, EpWalkResult *result)
 	conn->port = result->port;
 	conn->password_used = conn->password_used && PQconnectionUsedPassword(kept->pg);
 	conn->no_options = result->no_options;
-	conn->server_version = PQserverVersion(kept->pg);
 	conn->created_at = GetCurrentTimestamp();
 	conn->created_us = ep_now_us();
 	conn->expires_us = ep_schedule_expiry_us(conn->created_us, lifetime, pg_prng_double(&pg_global_prng_state));
@@ -331,7 +329,7 @@ ep_opener_give_up(EpKept *kept)
  * lock held.
  */
 void
-ep_opener_open(EpPool *pool, bool overflow, uint64 now_us pg_attribute_unused())
+ep_opener_open(EpPool *pool, bool overflow)
 {
 	static EpPoolDef def;
 	EpConn	   *conn;

@@ -46,6 +46,9 @@
 
 static char *prewarm_list = NULL;
 
+/* Longest list; those still to be started are kept as bits of one word. */
+#define MAX_ENTRIES		64
+
 /* One entry of the list. */
 typedef struct Entry
 {
@@ -117,10 +120,16 @@ check_prewarm(char **newval, void **extra pg_attribute_unused(), GucSource sourc
 {
 	const char *p = *newval ? *newval : "";
 	Entry		entry;
+	int			n = 0;
 	int			result;
 
 	while ((result = next_entry(&p, &entry)) > 0)
-		;
+		n++;
+	if (n > MAX_ENTRIES)
+	{
+		GUC_check_errdetail("The list has %d entries; at most %d are possible.", n, MAX_ENTRIES);
+		return false;
+	}
 	if (result < 0)
 		GUC_check_errdetail("A list of database.server or database.server:role is expected, names with special characters in double quotes.");
 	return result == 0;
@@ -186,7 +195,7 @@ ep_prewarmer_start(void)
 
 	if (pg_atomic_exchange_u32(&ep_control->prewarmed, 1) != 0)
 		return;
-	for (int i = 0; i < 64 && next_entry(&p, &entry) > 0; i++)
+	for (int i = 0; i < MAX_ENTRIES && next_entry(&p, &entry) > 0; i++)
 		pending |= UINT64CONST(1) << i;
 }
 
@@ -198,7 +207,7 @@ launch_pending(void)
 	char		launched[NAMEDATALEN] = "";
 	Entry		entry;
 
-	for (int i = 0; i < 64 && next_entry(&p, &entry) > 0; i++)
+	for (int i = 0; i < MAX_ENTRIES && next_entry(&p, &entry) > 0; i++)
 	{
 		uint64		bit = UINT64CONST(1) << i;
 

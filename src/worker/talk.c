@@ -96,14 +96,10 @@ note_error(EpTalk *talk, const EpMessage *msg)
 static void
 note_parameter(EpTalk *talk, const EpMessage *msg)
 {
-	EpReader	r;
 	const char *name;
 	const char *value;
 
-	ep_reader_init(&r, msg);
-	name = ep_read_string(&r);
-	value = ep_read_string(&r);
-	if (r.bad)
+	if (!ep_parse_parameter(msg, &name, &value))
 		return;
 	if (strcmp(name, "in_hot_standby") == 0 || strcmp(name, "default_transaction_read_only") == 0)
 		talk->read_only = Max(talk->read_only, 0) | (strcmp(value, "on") == 0);

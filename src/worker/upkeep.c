@@ -76,7 +76,7 @@ reason_to_end(const EpPool *pool, const EpConn *conn, uint64 now_us, int alive, 
 
 	if (pool->closing)
 		return "the pool is closed";
-	if (conn->recycle || conn->conn_hash != pool->def.conn_hash)
+	if (conn->conn_hash != pool->def.conn_hash)
 		return "it was made from an older definition";
 	if (conn->expires_us != 0 && now_us >= conn->expires_us)
 		return "max_lifetime";
@@ -148,12 +148,12 @@ look_at_idle(EpPool *pool, uint64 now_us, const EpSizing *sizing)
 /* ---------------------------------------------------------------- one pool */
 
 static void
-open_some(EpPool *pool, const EpSizing *sizing, uint64 now_us)
+open_some(EpPool *pool, const EpSizing *sizing)
 {
 	for (int i = 0; i < sizing->open; i++)
-		ep_opener_open(pool, false, now_us);
+		ep_opener_open(pool, false);
 	for (int i = 0; i < sizing->open_overflow; i++)
-		ep_opener_open(pool, true, now_us);
+		ep_opener_open(pool, true);
 }
 
 /* Gives settings that come from parameters the values that these have now. */
@@ -205,7 +205,7 @@ ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer)
 	if (next_try_at > now_us)
 		ep_loop_wake_at(next_try_at);
 	else
-		open_some(pool, &sizing, now_us);
+		open_some(pool, &sizing);
 }
 
 /* The configuration was reloaded: what comes from parameters has new values. */

@@ -111,7 +111,7 @@ end_wait(const EpDeadWaiter *waiter, uint64 ticket)
 
 /* Looks once; called twice a second by the first worker. */
 void
-ep_watchdog_tick(uint64 now_us pg_attribute_unused())
+ep_watchdog_tick(void)
 {
 	static Picture *picture = NULL;
 	static int	suspect = -1;
