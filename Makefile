@@ -21,7 +21,7 @@ ifneq ($(shell grep -l libpqsrv_check_proxy_conninfo_opts $(includedir_server_pa
 PG_CPPFLAGS += -DEP_HAVE_PROXY_CONNINFO_CHECK
 endif
 SHLIB_LINK_INTERNAL = $(libpq)
-SHLIB_LINK = -lcares
+SHLIB_LINK = -lcares -lssl -lcrypto
 
 # `make WERROR=` builds with a compiler whose new warnings we have not met yet.
 WERROR ?= -Werror

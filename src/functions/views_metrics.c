@@ -194,9 +194,9 @@ put_conn(EpView *view, const EpConnCopy *copy, int slot, uint64 now_us)
 	else
 		ep_put_null(view);
 	ep_put_text(view, conn->host[0] != '\0' && ep_may_use_pool(&copy->ident) ? conn->host : NULL);
-	ep_put_text(view, connected ? "direct" : NULL);
+	ep_put_text(view, !connected ? NULL : conn->tls ? "relay" : "direct");
 	if (connected)
-		ep_put_bool(view, false);
+		ep_put_bool(view, conn->tls);
 	else
 		ep_put_null(view);
 	put_times(view, conn, now_us);

@@ -268,6 +268,7 @@ typedef struct EpConn
 	char		host[EP_HOST_SIZE];
 	int			port;
 	bool		password_used;	/* PQconnectionUsedPassword */
+	bool		tls;			/* encrypted, so holders have the worker's relay for a remote */
 	bool		no_options;		/* remote refused startup options: they go as SET after each reset */
 	TimestampTz created_at;
 	uint64		created_us;

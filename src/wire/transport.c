@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * transport.c
- *		Moving bytes over a socket; the seam at which an encrypted transport
- *		takes the socket's place.
+ *		Moving bytes over a plain socket.  tls.c does it over an encrypted one.
  *
  *-------------------------------------------------------------------------
  */
@@ -40,6 +39,7 @@ socket_write(EpTransport *t, const void *buf, size_t len)
 void
 ep_transport_socket(EpTransport *t, int fd)
 {
+	memset(t, 0, sizeof(EpTransport));
 	t->read = socket_read;
 	t->write = socket_write;
 	t->fd = fd;

@@ -24,6 +24,10 @@
 /*
  * How bytes move.  read and write return the number of bytes, 0 when it would
  * block, -1 on error with errno set, and read returns -2 at end of file.
+ *
+ * On a plain socket, who was told that it would block waits until the
+ * descriptor is readable or writable, as the case may be.  An encrypted one may
+ * want the contrary, and may hold bytes which the descriptor does not announce.
  */
 typedef struct EpTransport EpTransport;
 struct EpTransport
@@ -31,9 +35,14 @@ struct EpTransport
 	ssize_t		(*read) (EpTransport *t, void *buf, size_t len);
 	ssize_t		(*write) (EpTransport *t, const void *buf, size_t len);
 	int			fd;
+	struct ssl_st *ssl;			/* NULL: plain */
+	bool		more;			/* after read: read again, without waiting */
+	bool		read_wants_write;	/* read would go on when the descriptor is writable */
+	bool		write_wants_read;	/* write would go on when it is readable */
 };
 
 extern void ep_transport_socket(EpTransport *t, int fd);
+extern void ep_transport_tls(EpTransport *t, struct ssl_st *ssl, int fd);
 
 typedef enum EpIo
 {

@@ -94,6 +94,9 @@ static void
 drop_socket(EpKept *kept)
 {
 	ep_watch_clear(&kept->watch);
+	if (kept->relay)
+		ep_relay_free(kept->relay);
+	kept->relay = NULL;
 	if (kept->pg)
 		PQfinish(kept->pg);
 	kept->pg = NULL;
@@ -136,6 +139,10 @@ ep_closer_finish(EpKept *kept)
 void
 ep_closer_abandon(EpKept *kept)
 {
-	if (kept->fd >= 0)
-		send_terminate(kept->fd, SHUT_RDWR);
+	if (kept->fd < 0)
+		return;
+	send_terminate(kept->fd, SHUT_RDWR);
+	/* nobody relays any more */
+	if (kept->relay)
+		(void) shutdown(PQsocket(kept->pg), SHUT_RDWR);
 }

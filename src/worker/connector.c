@@ -51,6 +51,7 @@ struct EpWalk
 	int			address;		/* and of its address */
 	bool		second_round;	/* of prefer-standby: whoever answered */
 	bool		without_options;	/* this attempt goes without our startup options */
+	bool		without_gss;	/* and without GSS encryption, which is only preferred */
 	uint64		deadline;		/* monotonic us, of the look-up or attempt; 0: none */
 
 	/* what is under way; at most one of the two */
@@ -340,25 +341,33 @@ note_failure(EpWalk *walk, bool at_once)
 	return false;
 }
 
-static void
-note_encrypted(EpWalk *walk)
+/*
+ * The attempt ended up with GSS encryption, whose state libpq shows to nobody,
+ * so no relay can be made for it.  True if the same address is to be tried
+ * again: who only prefers GSS has asked for the second best, too.
+ */
+static bool
+note_gss(EpWalk *walk)
 {
 	EpHost	   *host = &walk->info.hosts[walk->host];
 
+	if (walk->info.prefers_gss)
+	{
+		walk->without_gss = true;
+		return true;
+	}
 	begin_error(walk, host, &host->addresses[walk->address]);
-	appendStringInfoString(&walk->errors, "encrypted connections are not supported yet");
-	if (PQsslInUse(walk->conn))
-		walk->hint = "Set option sslmode to 'disable' on the foreign server, if the network between the servers can be trusted.";
-	else
-		walk->hint = "Set option gssencmode to 'disable' on the foreign server, if the network between the servers can be trusted.";
+	appendStringInfoString(&walk->errors, "connections with GSS encryption are not supported");
+	walk->hint = "Set option gssencmode to 'disable' on the foreign server, and sslmode to 'require' or better for encryption with TLS.";
 	note_fatal(walk, ERRCODE_FEATURE_NOT_SUPPORTED);
+	return false;
 }
 
 /* To the next address, or the next host. */
 static void
 next_address(EpWalk *walk)
 {
-	walk->without_options = false;
+	walk->without_options = walk->without_gss = false;
 	walk->address++;
 }
 
@@ -385,12 +394,14 @@ on_attempt(EpWatch *watch, uint32 events)
 
 	if (status == PGRES_POLLING_READING || status == PGRES_POLLING_WRITING)
 		watch_attempt(walk, status);
-	else if (status == PGRES_POLLING_OK && (PQsslInUse(walk->conn) || PQgssEncInUse(walk->conn)))
+	else if (status == PGRES_POLLING_OK && PQgssEncInUse(walk->conn))
 	{
-		note_encrypted(walk);
+		bool		again = note_gss(walk);
+
 		PQsetnonblocking(walk->conn, 1);	/* for the goodbye */
 		drop_attempt(walk);
-		next_address(walk);
+		if (!again)
+			next_address(walk);
 	}
 	else if (status != PGRES_POLLING_OK)
 	{
@@ -425,7 +436,7 @@ begin_attempt(EpWalk *walk)
 	uint64		began = ep_now_us();
 
 	walk->conn = ep_conninfo_connect(&walk->info, host, &host->addresses[walk->address],
-									 session_attrs(walk), !walk->without_options);
+									 session_attrs(walk), !walk->without_options, walk->without_gss);
 	if (walk->conn == NULL)
 	{
 		begin_error(walk, host, &host->addresses[walk->address]);

@@ -292,12 +292,14 @@ bool
 ep_conninfo_parse(EpConnInfo *info, const EpPoolDef *def)
 {
 	const char *balance = find_value(def, "load_balance_hosts");
+	const char *gss = find_value(def, "gssencmode");
 	int			room = count_given(def) + MAX_ADDED + 1;
 
 	memset(info, 0, sizeof(EpConnInfo));
 	info->shuffle = balance && strcmp(balance, "random") == 0;
 	info->session_attrs = find_value(def, "target_session_attrs");
 	info->prefer_standby = info->session_attrs && strcmp(info->session_attrs, "prefer-standby") == 0;
+	info->prefers_gss = gss && strcmp(gss, "prefer") == 0;
 	info->options = find_value(def, "options");
 	info->all_options = info->options ? psprintf("%s %s", info->options, OUR_OPTIONS) : OUR_OPTIONS;
 
@@ -313,12 +315,13 @@ ep_conninfo_parse(EpConnInfo *info, const EpPoolDef *def)
 
 /*
  * Begin to connect to one address of one host.  session_attrs is what
- * target_session_attrs is to be for it, or NULL.  Returns what
- * PQconnectStartParams() does: NULL if out of memory.
+ * target_session_attrs is to be for it, or NULL; with_options, whether to give
+ * our startup options; without_gss, whether to set gssencmode aside.  Returns
+ * what PQconnectStartParams() does: NULL if out of memory.
  */
 PGconn *
 ep_conninfo_connect(const EpConnInfo *info, const EpHost *host, const EpAddress *address,
-					const char *session_attrs, bool with_options)
+					const char *session_attrs, bool with_options, bool without_gss)
 {
 	EpConnInfo	attempt = *info;	/* what is added lies behind info->nkeywords */
 
@@ -332,6 +335,8 @@ ep_conninfo_connect(const EpConnInfo *info, const EpHost *host, const EpAddress 
 		add_keyword(&attempt, "target_session_attrs", session_attrs);
 	if (with_options || info->options)
 		add_keyword(&attempt, "options", with_options ? info->all_options : info->options);
+	if (without_gss)
+		add_keyword(&attempt, "gssencmode", "disable");
 	add_keyword(&attempt, NULL, NULL);
 	return PQconnectStartParams(attempt.keywords, attempt.values, 0);
 }

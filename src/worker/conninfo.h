@@ -47,6 +47,7 @@ typedef struct EpConnInfo
 	const char *session_attrs;	/* target_session_attrs as given, or NULL */
 	const char *options;		/* the user's own startup options, or NULL */
 	const char *all_options;	/* with ours */
+	bool		prefers_gss;	/* gssencmode = prefer */
 	bool		demands_password;	/* require_auth is ours: EP_PASSWORD_METHODS */
 
 	/* the keywords that are the same in each attempt, and room for the others */
@@ -62,7 +63,7 @@ typedef struct EpConnInfo
 extern void ep_conninfo_init(void);
 extern bool ep_conninfo_parse(EpConnInfo *info, const EpPoolDef *def);
 extern PGconn *ep_conninfo_connect(const EpConnInfo *info, const EpHost *host, const EpAddress *address,
-								   const char *session_attrs, bool with_options);
+								   const char *session_attrs, bool with_options, bool without_gss);
 extern void ep_conninfo_shuffle(void *items, int nitems, Size size);
 extern void ep_conninfo_name_host(StringInfo buf, const EpHost *host, const EpAddress *address,
 								  const PGconn *conn);

@@ -17,6 +17,7 @@
 #include "worker/canceller.h"
 #include "worker/connector.h"
 #include "worker/loop.h"
+#include "worker/relay.h"
 #include "worker/talk.h"
 
 /* What the worker is doing with a connection at this moment. */
@@ -41,7 +42,8 @@ typedef struct EpKept
 	uint64		deadline;		/* monotonic us, of the task; 0: none */
 	EpWalk	   *walk;
 	PGconn	   *pg;
-	int			fd;				/* a dup of libpq's socket, or -1 */
+	int			fd;				/* a dup of libpq's socket, or the user's end of the relay; or -1 */
+	EpRelay    *relay;			/* of an encrypted connection, else NULL */
 	EpWatch		watch;
 	EpWire		wire;
 	EpTalk		talk;

@@ -26,6 +26,9 @@
 
 #define EVENT_BATCH		64
 
+/* So many at once, and more will have come when they are dealt with. */
+#define BUSY_EVENTS		2
+
 static WaitEventSet *wait_set = NULL;
 static int	epoll_fd = -1;
 static uint32 wait_event = 0;
@@ -34,6 +37,9 @@ static uint32 wait_event = 0;
 static EpWatch **watches = NULL;
 static int	nwatches = 0;
 static uint32 last_serial = 0;
+
+/* Whose callback is to be called in the next pass, whatever the kernel says. */
+static dlist_head again = DLIST_STATIC_INIT(again);
 
 /* When to end the next wait (monotonic us); PG_UINT64_MAX: whenever something happens. */
 static uint64 wake_at = PG_UINT64_MAX;
@@ -184,12 +190,38 @@ ep_loop_wake_at(uint64 at_us)
 	wake_at = Min(wake_at, at_us);
 }
 
+/*
+ * Have the callback called once more in the next pass, with no events.  For
+ * who stopped before his descriptor had nothing left, or holds bytes of which
+ * the kernel does not know.
+ */
+void
+ep_watch_again(EpWatch *watch)
+{
+	if (watch->again)
+		return;
+	watch->again = true;
+	dlist_push_tail(&again, &watch->again_node);
+}
+
+/* Clear the watch and take back ep_watch_again(): its owner is about to be freed.  Idempotent. */
+void
+ep_watch_forget(EpWatch *watch)
+{
+	ep_watch_clear(watch);
+	if (watch->again)
+		dlist_delete(&watch->again_node);
+	watch->again = false;
+}
+
 /* Milliseconds until wake_at, rounded up: an early wake would spin. */
 static long
 wait_timeout(void)
 {
 	uint64		now;
 
+	if (!dlist_is_empty(&again))
+		return 0;
 	if (wake_at == PG_UINT64_MAX)
 		return -1;
 	now = ep_now_us();
@@ -198,41 +230,95 @@ wait_timeout(void)
 	return (long) Min((wake_at - now + 999) / 1000, (uint64) INT_MAX);
 }
 
-static void
+/* Returns whether the keeper should look at what that has changed. */
+static bool
 dispatch(const struct epoll_event *event)
 {
 	int			fd = (int) (uint32) event->data.u64;
 	uint32		serial = (uint32) (event->data.u64 >> 32);
 	EpWatch    *watch = fd < nwatches ? watches[fd] : NULL;
 	uint32		events = event->events;
+	bool		quiet;
 
 	/* cleared, or set for something else, by a callback of this batch */
 	if (watch == NULL || watch->serial != serial)
-		return;
+		return false;
 	events &= watch->events | EPOLLERR | EPOLLHUP;
-	if (events != 0)
-		watch->callback(watch, events);
+	if (events == 0)
+		return false;
+	quiet = watch->quiet;		/* it may be gone afterwards */
+	watch->callback(watch, events);
+	return !quiet;
+}
+
+/* Calls those who asked for it before this pass; what they ask for now is the next one's. */
+static bool
+dispatch_again(void)
+{
+	dlist_head	batch = DLIST_STATIC_INIT(batch);
+	bool		loud = false;
+
+	while (!dlist_is_empty(&again))
+		dlist_push_tail(&batch, dlist_pop_head_node(&again));
+	while (!dlist_is_empty(&batch))
+	{
+		EpWatch    *watch = dlist_container(EpWatch, again_node, dlist_pop_head_node(&batch));
+
+		watch->again = false;
+		loud |= !watch->quiet;
+		watch->callback(watch, 0);
+	}
+	return loud;
+}
+
+/* Calls whoever has something.  Returns whether the keeper has to look; *n: how many events there were. */
+static bool
+one_pass(int *n)
+{
+	struct epoll_event events[EVENT_BATCH];
+	bool		loud = dispatch_again();
+
+	*n = epoll_wait(epoll_fd, events, EVENT_BATCH, 0);
+	for (int i = 0; i < *n; i++)
+		loud |= dispatch(&events[i]);
+	return loud;
 }
 
 /*
- * Wait until a watched descriptor has something, the latch is set or the time
- * of ep_loop_wake_at() has come; call the callbacks and return.  The process
- * exits when the postmaster has died.  Times asked for by callbacks count for
- * the next wait.  Interrupts are the caller's to process.
+ * Wait until a watched descriptor has something for the keeper, the latch is
+ * set or the time of ep_loop_wake_at() has come; call the callbacks and
+ * return.  The process exits when the postmaster has died.  Times asked for by
+ * callbacks count for the next wait.  Interrupts are the caller's to process.
  */
 void
 ep_loop_wait(void)
 {
-	struct epoll_event events[EVENT_BATCH];
-	WaitEvent	woken[3];
-	int			n;
+	uint64		asked = PG_UINT64_MAX;
+	int			n = 0;
 
-	(void) WaitEventSetWait(wait_set, wait_timeout(), woken, lengthof(woken), wait_event);
-	ResetLatch(MyLatch);
-	wake_at = PG_UINT64_MAX;
+	for (bool done = false; !done;)
+	{
+		uint64		until = wake_at;
 
-	/* looked at in any case: a latch that is set hides the descriptors */
-	n = epoll_wait(epoll_fd, events, EVENT_BATCH, 0);
-	for (int i = 0; i < n; i++)
-		dispatch(&events[i]);
+		/* where much is going on, look at the descriptors again before the kernel is asked to wait */
+		if (n < BUSY_EVENTS || MyLatch->is_set)
+		{
+			WaitEvent	woken[3];
+
+			(void) WaitEventSetWait(wait_set, wait_timeout(), woken, lengthof(woken), wait_event);
+			if (MyLatch->is_set)
+			{
+				ResetLatch(MyLatch);
+				done = true;
+			}
+		}
+
+		/* in any case: a latch that is set hides the descriptors */
+		wake_at = PG_UINT64_MAX;
+		done |= one_pass(&n);
+		asked = Min(asked, wake_at);
+		wake_at = Min(until, asked);
+		done |= wake_at != PG_UINT64_MAX && ep_now_us() >= wake_at;
+	}
+	wake_at = asked;
 }

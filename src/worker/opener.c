@@ -6,7 +6,8 @@
  * The connector walks over hosts and ends with an authenticated PGconn.  Then
  * libpq is left alone: what it sent and read last is not known to us, so the
  * first thing we send is one Sync, and anything but asynchronous messages and
- * ReadyForQuery as its answer ends the connection.
+ * ReadyForQuery as its answer ends the connection.  An encrypted connection
+ * gets a relay, and what follows goes through that.
  *
  *-------------------------------------------------------------------------
  */
@@ -251,7 +252,10 @@ adopt(EpKept *kept, EpWalkResult *result)
 	kept->key = result->key;
 	kept->no_options = result->no_options;
 	explicit_bzero(&result->key, sizeof(result->key));
-	kept->fd = fcntl(PQsocket(kept->pg), F_DUPFD_CLOEXEC, 3);
+	if (PQsslInUse(kept->pg))
+		kept->relay = ep_relay_start(kept->pg, &kept->fd);
+	else
+		kept->fd = fcntl(PQsocket(kept->pg), F_DUPFD_CLOEXEC, 3);
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	lifetime = EP_NUM(&pool->def.set, EP_S_MAX_LIFETIME);
@@ -260,6 +264,7 @@ adopt(EpKept *kept, EpWalkResult *result)
 	conn->port = result->port;
 	conn->password_used = conn->password_used && PQconnectionUsedPassword(kept->pg);
 	conn->no_options = result->no_options;
+	conn->tls = kept->relay != NULL;
 	conn->created_at = GetCurrentTimestamp();
 	conn->created_us = ep_now_us();
 	conn->expires_us = ep_schedule_expiry_us(conn->created_us, lifetime, pg_prng_double(&pg_global_prng_state));

@@ -39,8 +39,8 @@
 /* Descriptors that are not connections: files, log, loop, channel, look-ups. */
 #define SPARE_DESCRIPTORS	128
 
-/* Two for each connection, libpq's and ours; a third while it is being opened or cancelled. */
-#define DESCRIPTORS_EACH	3
+/* Three for a relayed connection, libpq's and both ends; a fourth while it is being opened or cancelled. */
+#define DESCRIPTORS_EACH	4
 
 /* Registers the workers; while shared_preload_libraries is processed. */
 void

@@ -131,7 +131,7 @@ build_packages()
 {
 	local v=$1
 
-	echo gcc make libpq-dev libc-ares-dev
+	echo gcc make libpq-dev libc-ares-dev libssl-dev
 	[ -n "${EP_PG_CONFIG-}" ] || echo "postgresql-$v" "postgresql-server-dev-$v"
 }
 
