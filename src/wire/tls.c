@@ -23,9 +23,10 @@
 
 /*
  * How much of the socket is read at once.  A PostgreSQL server sends records
- * of 8 kB; without reading ahead each would cost two calls of recv(2).
+ * of 8 kB, which with their frames are a little more; without reading ahead each
+ * would cost two calls of recv(2).
  */
-#define READ_AHEAD		(64 * 1024)
+#define READ_AHEAD		(66 * 1024)
 
 /* What a call that moved nothing means: see EpTransport.  Reading ends at the peer's goodbye. */
 static ssize_t
@@ -102,4 +103,5 @@ ep_transport_tls(EpTransport *t, SSL *ssl, int fd)
 	(void) SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION);
 	SSL_set_read_ahead(ssl, 1);
 	SSL_set_default_read_buffer_len(ssl, READ_AHEAD);
+	(void) SSL_free_buffers(ssl);	/* or the present one stays, of the size that one record needs */
 }
