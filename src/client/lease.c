@@ -425,6 +425,7 @@ ep_lease_find(int64 number)
 					 errdetail("It was acquired under another role.")));
 		return lease;
 	}
+	ep_require_preload();
 	ereport(ERROR,
 			(errcode(ERRCODE_CONNECTION_DOES_NOT_EXIST),
 			 errmsg("lease %lld does not exist", (long long) number),

@@ -549,10 +549,34 @@ fill_hashes(EpPoolDef *def)
 
 /* --------------------------------------------------------------- definition */
 
+/* Was that set on the server or a mapping, not by a parameter, which is a superuser's? */
+static bool
+set_by_option(const EpPoolDef *def, EpSettingId id)
+{
+	return def->set.source[id] == EP_SOURCE_SERVER || def->set.source[id] == EP_SOURCE_ROLE;
+}
+
+/*
+ * May roles that share the pool see each other's state without a superuser's
+ * word?  Where that is set on the server whose mapping is for PUBLIC, guard.c
+ * has asked who set it.  But another server may get such a mapping later, from
+ * an owner who knows nothing of the servers that refer to it.
+ */
+static bool
+shares_state(const EpResolution *resolution, const EpPoolDef *def)
+{
+	if (resolution->other == NULL || OidIsValid(def->mapping_role) || superuser_arg(def->server_owner))
+		return false;
+	if (set_by_option(def, EP_S_RESET) && EP_INT(&def->set, EP_S_RESET) == EP_RESET_NEVER)
+		return true;
+	return set_by_option(def, EP_S_RESET_QUERY) &&
+		pg_strcasecmp(EP_STR(&def->set, &def->texts, EP_S_RESET_QUERY), "DISCARD ALL") != 0;
+}
+
 /*
  * Makes the definition of a pool from what the catalogs say.  def is
  * overwritten and holds a password afterwards, also after an error: the caller
- * wipes it.  Raises 22023, 0A000 or HV00D.
+ * wipes it.  Raises 22023, 0A000, 42501 or HV00D.
  */
 bool
 ep_build_def(const EpResolution *resolution, EpPoolDef *def, bool quiet)
@@ -585,6 +609,13 @@ ep_build_def(const EpResolution *resolution, EpPoolDef *def, bool quiet)
 
 	if (!fill_settings(resolution, def, quiet) || !fill_conninfo(resolution, def, quiet))
 		return false;
+	if (shares_state(resolution, def))
+		REFUSE(quiet,
+			   errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			   errmsg("pool \"%s\" would let different roles see each other's state of the remote session", def->name),
+			   errdetail("Server \"%s\" has a user mapping for public, and \"%s\" does not reset connections by DISCARD ALL.",
+						 resolution->other->servername, def->name),
+			   errhint("Remove the options reset and reset_query of server \"%s\", or let a superuser own it.", def->name));
 	def->demand_password = def->password_given && def->password_required &&
 		!(OidIsValid(def->mapping_role) && superuser_arg(def->mapping_role));
 	fill_hashes(def);

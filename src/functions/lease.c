@@ -109,6 +109,7 @@ enhanced_pool_acquire(PG_FUNCTION_ARGS)
 Datum
 enhanced_pool_release(PG_FUNCTION_ARGS)
 {
+	ep_require_preload();
 	PG_RETURN_BOOL(ep_lease_release_number(ep_arg_lease(fcinfo, 0)));
 }
 
@@ -116,5 +117,6 @@ enhanced_pool_release(PG_FUNCTION_ARGS)
 Datum
 enhanced_pool_release_all(PG_FUNCTION_ARGS)
 {
+	ep_require_preload();
 	PG_RETURN_INT32(ep_lease_release_all());
 }

@@ -159,6 +159,15 @@ SELECT outcome($$ALTER USER MAPPING FOR PUBLIC SERVER owned OPTIONS (ADD reset '
 RESET ROLE;
 SELECT outcome($$ALTER SERVER owned OPTIONS (ADD reset 'never')$$);
 
+-- and the mapping may come later, to a server to which another refers
+SET ROLE regress_ep_owner;
+CREATE SERVER later FOREIGN DATA WRAPPER enhanced_pool OPTIONS (host 'db.example.org', dbname 'x');
+CREATE SERVER refers FOREIGN DATA WRAPPER enhanced_pool OPTIONS (server 'later', reset 'never');
+CREATE USER MAPPING FOR PUBLIC SERVER later OPTIONS (user 'shared', password 'x');
+SELECT outcome($$SELECT enhanced_pool.acquire('refers')$$);
+RESET ROLE;
+DROP SERVER later, refers CASCADE;
+
 -- Parameters
 SELECT outcome($$SET enhanced_pool.acquire_timeout = '200ms'$$);
 SELECT outcome($$SET enhanced_pool.acquire_timeout = '0.5ms'$$);

@@ -38,7 +38,9 @@ is($local->safe_psql('other', 'SELECT pool, state FROM enhanced_pool.pools ORDER
 	"unused|closed\nused|closed", 'those of the current database are');
 
 $local->safe_psql('other', "SELECT enhanced_pool.exec('used', 'SELECT 1')");
-my $host = $remote->host;
+my %reached = remote_options($remote);
+my $host = $reached{host};
+my $options = join(', ', map { "$_ ''$reached{$_}''" } sort keys %reached);
 my $seen = q{SELECT pool, remote_user, host, state, size > 0,
   (SELECT value FROM enhanced_pool.config c WHERE c.datname = 'other' AND c.name = 'connect_query'),
   (SELECT count(*) > 10 FROM enhanced_pool.config c WHERE c.datname = 'other'),
@@ -62,8 +64,8 @@ $local->safe_psql('postgres', 'REVOKE pg_read_all_stats FROM somebody');
 
 # a name in another encoding
 $local->safe_psql('latin', "SET client_encoding = 'UTF8'; DO \$\$ BEGIN EXECUTE format("
-	  . "'CREATE SERVER %I FOREIGN DATA WRAPPER enhanced_pool OPTIONS (host %L, port %L, dbname ''postgres'')',"
-	  . "'caf' || chr(233), '$host', '" . $remote->port . "'); EXECUTE format('CREATE USER MAPPING FOR CURRENT_USER"
+	  . "'CREATE SERVER %I FOREIGN DATA WRAPPER enhanced_pool OPTIONS ($options, dbname ''postgres'')',"
+	  . "'caf' || chr(233)); EXECUTE format('CREATE USER MAPPING FOR CURRENT_USER"
 	  . " SERVER %I OPTIONS (user ''ep_user'', password ''ep_secret'')', 'caf' || chr(233)); END \$\$");
 $local->safe_psql('latin', "SELECT enhanced_pool.exec('caf' || chr(233), 'SELECT 1')");
 is($local->safe_psql('utf8', "SELECT pool FROM enhanced_pool.pools WHERE datname = 'latin'"),
@@ -161,7 +163,8 @@ is($plain->safe_psql('postgres', "SELECT value, source FROM enhanced_pool.config
 foreach my $sql (
 	'SELECT * FROM enhanced_pool.pool_metrics', 'SELECT * FROM enhanced_pool.connection_metrics',
 	'SELECT * FROM enhanced_pool.leases', 'SELECT * FROM enhanced_pool.waiters',
-	"SELECT enhanced_pool.exec('p', 'SELECT 1')")
+	"SELECT enhanced_pool.exec('p', 'SELECT 1')", "SELECT enhanced_pool.exec(7, 'SELECT 1')",
+	'SELECT enhanced_pool.release(7)', 'SELECT enhanced_pool.release_all()')
 {
 	my ($status, $out, $err) = $plain->psql('postgres', "\\set VERBOSITY verbose\n$sql");
 
