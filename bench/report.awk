@@ -44,6 +44,10 @@ BEGIN {
 	title["lookup1"] = "Single-row look-up by primary key, 1 client"
 	title["lookup64"] = sprintf("Single-row look-up by primary key, %d clients (%d remote connections for enhanced_pool and PgBouncer, %d for the others)", clients, pool, clients)
 	title["fresh"] = "Single-row look-up in a fresh local session per call; the local connect is taken off"
+	title["tls1"] = "Encrypted remote: single-row look-up, 1 client"
+	title["tls64"] = sprintf("Encrypted remote: single-row look-up, %d clients", clients)
+	title["tlsbulk"] = sprintf("Encrypted remote: %d rows of (int, text, timestamptz, float8), first call of a fresh session", rows)
+	title["tlswide"] = sprintf("Encrypted remote: %d rows of 8,000 bytes, first call of a fresh session", wide)
 	title["bulk"] = sprintf("%d rows of (int, text, timestamptz, float8), first call of a fresh session", rows)
 	label["local"] = "local table"
 	label["remote"] = "pgbench straight to the remote server"
@@ -59,6 +63,11 @@ BEGIN {
 	label["postgres_fdw_tuned"] = "postgres_fdw, fetch_size 10000"
 	label["plproxy"] = "PL/Proxy"
 	label["enhanced_pool"] = "enhanced_pool"
+	label["enhanced_pool_tcp"] = "enhanced_pool, plain text over TCP"
+	label["enhanced_pool_tls"] = "enhanced_pool, TLS through the relay"
+	label["dblink_pgbouncer_tls"] = "dblink to PgBouncer, which uses TLS"
+	subject = section ~ /^tls/ ? "enhanced_pool_tls" : "enhanced_pool"
+	in_seconds = section ~ /bulk$|wide$/
 	split("local remote connect copy_binary copy_text", list, " ")
 	for (i in list)
 		baseline[list[i]] = 1
@@ -79,29 +88,41 @@ END {
 
 	printf "\n%s\n", title[section]
 	printf "  %-48s %10s %13s %7s %8s %8s\n", "", \
-		section == "bulk" ? "seconds" : "ms a call", \
-		section == "bulk" ? "rows/s" : section == "fresh" ? "with connect" : "calls/s", "spread", "ratio", "wanted"
+		in_seconds ? "seconds" : "ms a call", \
+		section == "tlswide" ? "MB/s" : in_seconds ? "rows/s" : section == "fresh" ? "with connect" : "calls/s", "spread", "ratio", "wanted"
 	for (i = 1; i <= n; i++) {
 		peer = order[i]
 		if (!(peer in figure))
 			continue
-		ms = figure[peer] * (section == "lookup64" ? clients : 1)
-		if (section == "bulk")
+		ms = figure[peer] * (section ~ /64$/ ? clients : 1)
+		if (section == "tlswide")
+			second = sprintf("%.0f", wide * 8000 / 1e6 / figure[peer])
+		else if (in_seconds)
 			second = sprintf("%.0f", rows / figure[peer])
 		else if (section == "fresh")
 			second = peer == "connect" ? "-" : sprintf("%.3f", whole[peer])
 		else
 			second = sprintf("%.0f", 1000 / figure[peer])
 		ratio = wanted = result = ""
-		if (peer != "enhanced_pool" && ("enhanced_pool" in figure)) {
+		if (peer != subject && (subject in figure)) {
 			if (!(section == "fresh" && peer == "connect"))
-				ratio = sprintf("%.2f", figure[peer] / figure["enhanced_pool"])
+				ratio = sprintf("%.2f", figure[peer] / figure[subject])
 			if (peer in reach) {
 				wanted = (reach[peer] == 1 ? "> 1" : ">= " reach[peer])
-				result = (figure[peer] / figure["enhanced_pool"] >= reach[peer]) ? "reached" : "not reached"
+				result = (figure[peer] / figure[subject] >= reach[peer]) ? "reached" : "not reached"
 			}
 		}
 		printf "  %-48s %10.3f %13s %7s %8s %8s  %s\n", label[peer] (peer in baseline ? " (baseline)" : ""), \
 			ms, second, spread[peer], ratio, wanted, result
+	}
+	if (section == "tls1" && ("enhanced_pool_tcp" in figure) && (subject in figure)) {
+		more = 1000 * (figure[subject] - figure["enhanced_pool_tcp"])
+		printf "  the relay adds %.0f us a call (wanted: <= %d): %s\n", more, reach["relay_us"], \
+			(more <= reach["relay_us"] ? "reached" : "not reached")
+	}
+	if (section == "tlswide" && (subject in figure)) {
+		speed = wide * 8000 / 1e6 / figure[subject]
+		printf "  through one worker: %.0f MB/s (wanted: >= %d): %s\n", speed, reach["relay_mb"], \
+			(speed >= reach["relay_mb"] ? "reached" : "not reached")
 	}
 }

@@ -42,20 +42,24 @@ sql()
 # leaves to a role that is not superuser (a password must have been asked for),
 # so that no SCRAM exchange is held against PgBouncer. It runs from a copy in $T
 # as all else does: the harness ends what runs from there.
+#
+# start_pgbouncer NAME PORT HOST POOLER [CONF-LINE...]: HOST is the remote
+# server's, POOLER the connection string with which it must answer.
 start_pgbouncer()
 {
-	local dir=$T/pgbouncer tries=100
+	local dir=$T/$1 port=$2 host=$3 pooler=$4 tries=100
+	shift 4
 
 	mkdir "$dir"
 	cp "$(command -v pgbouncer || echo /usr/sbin/pgbouncer)" "$dir/pgbouncer"
 	echo '"bench_user" "bench"' >"$dir/users.txt"
 	cat >"$dir/pgbouncer.ini" <<-CONF
 		[databases]
-		bench = host=$remote_host port=$remote_port dbname=postgres
+		bench = host=$host port=$remote_port dbname=postgres
 		[pgbouncer]
 		listen_addr = $listen
 		unix_socket_dir = $T/s
-		listen_port = $pooler_port
+		listen_port = $port
 		auth_type = plain
 		auth_file = $dir/users.txt
 		pool_mode = transaction
@@ -66,6 +70,7 @@ start_pgbouncer()
 		log_stats = 0
 		logfile = $dir/log
 		pidfile = $dir/pid
+		$(printf '%s\n' "$@")
 	CONF
 	run "$dir/pgbouncer" -q -d "$dir/pgbouncer.ini" || { cat "$dir/log" >&2; die 'PgBouncer does not start'; }
 	until run psql -X -At -o /dev/null -c 'SELECT 1' "$pooler" 2>"$dir/answer"; do
@@ -94,32 +99,48 @@ keep_awake()
 # waited for in vain: the end of the run, called with its status in $?.
 finish_bench()
 {
-	local status=$? pid
+	local status=$? pid dir
 
 	set +e
 	[ ${#awake[@]} -eq 0 ] || kill "${awake[@]}" 2>/dev/null
-	if read -r pid 2>/dev/null <"$T/pgbouncer/pid" && [ "/proc/$pid/exe" -ef "$T/pgbouncer/pgbouncer" ]; then
-		kill -TERM "$pid"
-	fi
+	for dir in "$T/pgbouncer" "$T/pgbouncer_tls"; do
+		if read -r pid 2>/dev/null <"$dir/pid" && [ "/proc/$pid/exe" -ef "$dir/pgbouncer" ]; then
+			kill -TERM "$pid"
+		fi
+	done
 	(exit "$status")
 	finish
 }
 
-# Starts everything and sets $remote and $pooler, the connection strings.
+# The remote server's certificate; nobody checks it here.
+make_certificate()
+{
+	run openssl req -new -x509 -days 2 -nodes -subj /CN=localhost -out "$T/server.crt" -keyout "$T/server.key" \
+		2>"$T/openssl.log" || { cat "$T/openssl.log" >&2; die 'no certificate could be made'; }
+	chmod 600 "$T/server.key"
+}
+
+# Starts everything and sets $remote, $pooler and $pooler_tls, the connection strings.
 start_all()
 {
-	local preload=dblink,postgres_fdw,plproxy remote_host=$T/s listen='' port vars
+	local preload=dblink,postgres_fdw,plproxy remote_host=$T/s listen='' pooler_tls_port port vars
 
 	[ "$transport" = unix ] || remote_host=127.0.0.1 listen=127.0.0.1
 	server_port local_port
 	server_port remote_port
 	server_port pooler_port
+	server_port pooler_tls_port
 	remote="host=$remote_host port=$remote_port dbname=postgres user=bench_user password=bench"
 	pooler="host=$remote_host port=$pooler_port dbname=bench user=bench_user password=bench"
 
+	pooler_tls="host=$remote_host port=$pooler_tls_port dbname=bench user=bench_user password=bench"
+
 	# All peers' libraries are loaded at the start, as enhanced_pool's must be.
-	! wanted enhanced_pool || preload=$preload,enhanced_pool
-	new_server remote "$remote_port"
+	! ours_wanted || preload=$preload,enhanced_pool
+	make_certificate
+	# TLS exists over TCP alone, so the remote server always listens there, too.
+	new_server remote "$remote_port" "listen_addresses = '127.0.0.1'" 'ssl = on' \
+		"ssl_cert_file = '$T/server.crt'" "ssl_key_file = '$T/server.key'"
 	new_server local "$local_port" "shared_preload_libraries = '$preload'"
 
 	note 'filling the tables'
@@ -134,6 +155,7 @@ start_all()
 
 	vars=(-v host="$remote_host" -v port="$remote_port" -v remote="$remote" -v pool_size="$pool_size")
 	sql "$local_port" "${vars[@]}" -f "$bench/sql/local.sql"
-	! wanted enhanced_pool || sql "$local_port" "${vars[@]}" -f "$bench/sql/enhanced_pool.sql"
-	start_pgbouncer
+	! ours_wanted || sql "$local_port" "${vars[@]}" -f "$bench/sql/enhanced_pool.sql"
+	start_pgbouncer pgbouncer "$pooler_port" "$remote_host" "$pooler"
+	start_pgbouncer pgbouncer_tls "$pooler_tls_port" 127.0.0.1 "$pooler_tls" 'server_tls_sslmode = require'
 }

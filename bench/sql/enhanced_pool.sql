@@ -3,4 +3,13 @@ CREATE SERVER bench FOREIGN DATA WRAPPER enhanced_pool
   OPTIONS (host :'host', port :'port', dbname 'postgres',
            initial_size :'pool_size', min_size :'pool_size', max_size :'pool_size');
 CREATE USER MAPPING FOR bench_local SERVER bench OPTIONS (user 'bench_user', password 'bench');
-GRANT USAGE ON FOREIGN SERVER bench TO bench_local;
+-- The same over TCP, in plain text and encrypted.
+CREATE SERVER bench_tcp FOREIGN DATA WRAPPER enhanced_pool
+  OPTIONS (host '127.0.0.1', port :'port', dbname 'postgres', sslmode 'disable',
+           initial_size :'pool_size', min_size :'pool_size', max_size :'pool_size');
+CREATE USER MAPPING FOR bench_local SERVER bench_tcp OPTIONS (user 'bench_user', password 'bench');
+CREATE SERVER bench_tls FOREIGN DATA WRAPPER enhanced_pool
+  OPTIONS (host '127.0.0.1', port :'port', dbname 'postgres', sslmode 'require',
+           initial_size :'pool_size', min_size :'pool_size', max_size :'pool_size');
+CREATE USER MAPPING FOR bench_local SERVER bench_tls OPTIONS (user 'bench_user', password 'bench');
+GRANT USAGE ON FOREIGN SERVER bench, bench_tcp, bench_tls TO bench_local;

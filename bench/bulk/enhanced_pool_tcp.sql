@@ -1,0 +1,1 @@
+SELECT count(id), count(label), count(at), count(amount) FROM enhanced_pool.execute('bench_tcp', 'SELECT id, label, at, amount FROM reading') AS t(id int, label text, at timestamptz, amount float8);
