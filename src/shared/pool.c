@@ -202,13 +202,13 @@ mark_pools(Oid database, Oid server, Oid mapping, bool closing)
 		}
 		else
 			pool->stale = true;
+		LWLockRelease(&pool->lock);
 
 		/*
 		 * waiters of a closed pool fail, those of a stale one register it
 		 * anew
 		 */
 		ep_queue_wake_all(pool);
-		LWLockRelease(&pool->lock);
 		ep_wake_worker(pool->worker);
 	}
 	LWLockRelease(&ep_control->registry_lock);

@@ -94,12 +94,22 @@ ep_queue_leave(EpPool *pool, int procno)
 	pool->n_waiting--;
 }
 
-/* Let every waiter look again, for example at the pool's last error.  Caller holds the pool's lock. */
+/*
+ * Let every waiter look again, for example at the pool's last error.  Called
+ * without the pool's lock, after what they are to see was written under it: who
+ * queued before that is found here, who queues later sees it by himself.
+ */
 void
-ep_queue_wake_all(EpPool *pool)
+ep_queue_wake_all(const EpPool *pool)
 {
-	for (int proc = pool->wait_head; proc >= 0; proc = ep_backends[proc].next)
-		ep_wake_proc(proc);
+	int			place = (int) (pool - ep_pools);
+
+	pg_memory_barrier();
+	for (int proc = 0; proc < ep_control->n_backends; proc++)
+	{
+		if (*(volatile int *) &ep_backends[proc].waiting_pool == place)
+			ep_wake_proc(proc);
+	}
 }
 
 /*

@@ -391,7 +391,7 @@ typedef struct EpGiven
 
 extern void ep_queue_join(EpPool *pool, int procno);
 extern void ep_queue_leave(EpPool *pool, int procno);
-extern void ep_queue_wake_all(EpPool *pool);
+extern void ep_queue_wake_all(const EpPool *pool);
 extern bool ep_conn_must_go(const EpPool *pool, const EpConn *conn);
 extern int	ep_queue_next(EpPool *pool);
 extern EpGiven ep_conn_give(EpPool *pool, EpConn *conn);

@@ -235,7 +235,7 @@ ep_conn_stmts(const EpConn *conn)
 	return &ep_stmts[(Size) ep_conn_slot(conn) * ep_control->max_statements];
 }
 
-/* Set the latch of a process; harmless if it has gone. */
+/* Set the latch of a process; harmless if it has gone.  A negative number is nobody. */
 void
 ep_wake_proc(int procno)
 {

@@ -121,7 +121,6 @@ note_failure(EpPool *pool, const Failure *failure)
 	strlcpy(pool->last_hint, failure->hint ? failure->hint : "", sizeof(pool->last_hint));
 	pool->fill_target = 0;
 	pool->failing = true;
-	ep_queue_wake_all(pool);
 }
 
 static void
@@ -135,6 +134,7 @@ fail(EpKept *kept, const Failure *failure)
 	ep_conn_to_broken(ep_kept_conn(kept));
 	strlcpy(name, pool->def.name, sizeof(name));
 	LWLockRelease(&pool->lock);
+	ep_queue_wake_all(pool);	/* to see the error */
 	kept->task = EP_TASK_NONE;
 	kept->deadline = 0;
 	SetLatch(MyLatch);

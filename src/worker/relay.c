@@ -235,7 +235,7 @@ far_event(EpWatch *watch, uint32 events)
  * Begin to relay for a connection that stands at CONNECTION_OK and is
  * encrypted with TLS.  *user_fd is the user's end, the caller's to close.  From
  * now on the caller leaves libpq's socket alone, and calls PQfinish() only
- * after ep_relay_free().  Returns NULL if there is no descriptor left.
+ * after ep_relay_free().  Returns NULL if there is no descriptor left, or no memory.
  */
 EpRelay *
 ep_relay_start(PGconn *pg, int *user_fd)
@@ -247,7 +247,13 @@ ep_relay_start(PGconn *pg, int *user_fd)
 		return NULL;
 	relay = MemoryContextAllocZero(TopMemoryContext, sizeof(EpRelay));
 	ep_transport_socket(&relay->near, ends[0]);
-	ep_transport_tls(&relay->far, PQsslStruct(pg, "OpenSSL"), PQsocket(pg));
+	if (!ep_transport_tls(&relay->far, PQsslStruct(pg, "OpenSSL"), PQsocket(pg)))
+	{
+		pfree(relay);
+		close(ends[0]);
+		close(ends[1]);
+		return NULL;
+	}
 	relay->down.from = relay->up.to = &relay->far;
 	relay->down.to = relay->up.from = &relay->near;
 	ep_watch_init(&relay->near_watch, near_event, relay);

@@ -57,6 +57,7 @@ tend_leased(EpKept *kept, uint64 now_us)
 	EpConn	   *conn = ep_kept_conn(kept);
 	EpPool	   *pool = ep_kept_pool(kept);
 	Settled		settled;
+	int			holder = -1;
 
 	if (!conn->cancel_busy && kept->cancel == NULL)
 		return;
@@ -79,9 +80,10 @@ tend_leased(EpKept *kept, uint64 now_us)
 	{
 		conn->cancel_busy = false;
 		conn->dead |= settled == SETTLED_NEVER;
-		ep_wake_proc(conn->owner);
+		holder = conn->owner;
 	}
 	LWLockRelease(&pool->lock);
+	ep_wake_proc(holder);
 }
 
 /* -------------------------------------------------------- cancel and drain */

@@ -99,14 +99,15 @@ end_wait(const EpDeadWaiter *waiter, uint64 ticket)
 {
 	EpPool	   *pool = &ep_pools[waiter->pool];
 	EpBackend  *backend = &ep_backends[waiter->proc];
+	bool		waits;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	if (backend->waiting_pool == waiter->pool && backend->ticket == ticket)
-	{
+	waits = backend->waiting_pool == waiter->pool && backend->ticket == ticket;
+	if (waits)
 		backend->deadlock = true;
-		ep_wake_proc(waiter->proc);
-	}
 	LWLockRelease(&pool->lock);
+	if (waits)
+		ep_wake_proc(waiter->proc);
 }
 
 /* Looks once; called twice a second by the first worker. */

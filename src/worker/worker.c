@@ -123,6 +123,7 @@ publish(int worker, uint64 epoch)
 	pg_atomic_write_u64(&shared->epoch, epoch);
 }
 
+/* They have seen that there was no worker. */
 static void
 wake_waiters(int worker)
 {
@@ -132,9 +133,7 @@ wake_waiters(int worker)
 
 		if (!pool->in_use || pool->worker != worker)
 			continue;
-		LWLockAcquire(&pool->lock, LW_SHARED);
 		ep_queue_wake_all(pool);
-		LWLockRelease(&pool->lock);
 	}
 }
 
