@@ -6,15 +6,23 @@
  * The SSL object is libpq's, which has done the handshake and checked whom it
  * talks to.  From then on nobody but this file reads or writes it: OpenSSL
  * must be asked again for what it could not finish (SSL_get_error(3)), and two
- * callers would mix up whose turn it is.
+ * callers would mix up whose turn it is.  (PQfinish() says goodbye by it, but
+ * only when the socket has been shut down.)
  *
- * OpenSSL may have to write while it reads: a key update is answered by
- * another.  While half a record waits for room in the socket it cannot do so
- * ("bad length"), and the connection is lost.  So it writes to a sink, which
- * always takes everything, and keeps what the socket does not take.
+ * OpenSSL reads and writes through a stream of ours instead of libpq's, for two
+ * reasons.
+ *
+ * It may have to write while it reads: a key update is answered by another.
+ * While half a record waits for room in the socket it cannot do so ("bad
+ * length"), and the connection is lost.  The stream takes everything that is
+ * written, and keeps what the socket does not take.
+ *
+ * And it reads on as long as nothing but key updates and the like come, which a
+ * hostile remote may send without end.  The stream gives so much in one call
+ * and no more.
  *
  * Either direction may still have to wait for the other: reading, when too much
- * waits in the sink, and writing, when half a message of the peer's has come.
+ * waits to be sent, and writing, when half a message of the peer's has come.
  * The transport says so in read_wants_write and write_wants_read.
  *
  *-------------------------------------------------------------------------
@@ -39,9 +47,9 @@
 /* A record, and many answers to key updates; nothing is read while more waits to be sent. */
 #define MAX_WAITING		(32 * 1024)
 
-/* ------------------------------------------------------------------ the sink */
+/* ------------------------------------------------------------------ the stream */
 
-typedef struct Sink
+typedef struct Stream
 {
 	int			fd;
 	char	   *waiting;		/* [start, end) was not taken by the socket yet */
@@ -49,9 +57,11 @@ typedef struct Sink
 	size_t		end;
 	size_t		size;
 	int			error;			/* of the socket, which takes nothing any more; 0: none */
-} Sink;
+	size_t		may_read;		/* bytes, in the present call */
+	bool		eof;			/* the peer has ended */
+} Stream;
 
-static BIO_METHOD *sink_method = NULL;
+static BIO_METHOD *stream_method = NULL;
 
 /* How much the socket took: 0 when it would block, -1 on error with errno set. */
 static ssize_t
@@ -66,22 +76,22 @@ send_some(int fd, const char *data, size_t len)
 
 /* Sends what waits, as far as the socket takes it.  Returns false on error, with errno set. */
 static bool
-sink_flush(Sink *sink)
+stream_flush(Stream *stream)
 {
-	while (sink->error == 0 && sink->start < sink->end)
+	while (stream->error == 0 && stream->start < stream->end)
 	{
-		ssize_t		n = send_some(sink->fd, sink->waiting + sink->start, sink->end - sink->start);
+		ssize_t		n = send_some(stream->fd, stream->waiting + stream->start, stream->end - stream->start);
 
 		if (n == 0)
 			return true;
 		if (n < 0)
-			sink->error = errno;
+			stream->error = errno;
 		else
-			sink->start += n;
+			stream->start += n;
 	}
-	sink->start = sink->end = 0;
-	errno = sink->error;
-	return sink->error == 0;
+	stream->start = stream->end = 0;
+	errno = stream->error;
+	return stream->error == 0;
 }
 
 /*
@@ -89,103 +99,133 @@ sink_flush(Sink *sink)
  * error may be thrown; so it is the C library's memory.
  */
 static bool
-sink_keep(Sink *sink, const char *data, size_t len)
+stream_keep(Stream *stream, const char *data, size_t len)
 {
-	if (sink->end + len > sink->size)
+	if (stream->end + len > stream->size)
 	{
-		size_t		size = sink->end + len;
-		char	   *grown = realloc(sink->waiting, size);
+		size_t		size = stream->end + len;
+		char	   *grown = realloc(stream->waiting, size);
 
 		if (grown == NULL)
 			return false;
-		sink->waiting = grown;
-		sink->size = size;
+		stream->waiting = grown;
+		stream->size = size;
 	}
-	memcpy(sink->waiting + sink->end, data, len);
-	sink->end += len;
+	memcpy(stream->waiting + stream->end, data, len);
+	stream->end += len;
 	return true;
 }
 
 static int
-sink_write(BIO *bio, const char *data, int len)
+stream_write(BIO *bio, const char *data, int len)
 {
-	Sink	   *sink = BIO_get_data(bio);
+	Stream	   *stream = BIO_get_data(bio);
 	ssize_t		n = 0;
 
 	BIO_clear_retry_flags(bio);
-	if (!sink_flush(sink))
+	if (!stream_flush(stream))
 		return -1;
-	if (sink->end == 0)
-		n = send_some(sink->fd, data, len);
+	if (stream->end == 0)
+		n = send_some(stream->fd, data, len);
 	if (n < 0)
-		sink->error = errno;
-	else if (n < len && !sink_keep(sink, data + n, len - n))
-		sink->error = ENOMEM;
-	errno = sink->error;
-	return sink->error == 0 ? len : -1;
+		stream->error = errno;
+	else if (n < len && !stream_keep(stream, data + n, len - n))
+		stream->error = ENOMEM;
+	errno = stream->error;
+	return stream->error == 0 ? len : -1;
+}
+
+static int
+stream_read(BIO *bio, char *data, int len)
+{
+	Stream	   *stream = BIO_get_data(bio);
+	ssize_t		n;
+
+	BIO_clear_retry_flags(bio);
+	if (stream->may_read == 0 || stream->end - stream->start > MAX_WAITING)
+	{
+		BIO_set_retry_read(bio);
+		return -1;
+	}
+	n = recv(stream->fd, data, Min((size_t) len, stream->may_read), MSG_DONTWAIT);
+	if (n > 0)
+		stream->may_read -= n;
+	else if (n == 0)
+	{
+		stream->eof = true;
+		errno = 0;
+	}
+	else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
+		BIO_set_retry_read(bio);
+	return (int) n;
 }
 
 static long
-sink_ctrl(BIO *bio, int command, long number, void *pointer)
+stream_ctrl(BIO *bio, int command, long number, void *pointer)
 {
+	Stream	   *stream = BIO_get_data(bio);
+
+	if (command == BIO_CTRL_EOF)
+		return stream->eof;
 	return command == BIO_CTRL_FLUSH ? 1 : 0;
 }
 
 static int
-sink_destroy(BIO *bio)
+stream_destroy(BIO *bio)
 {
-	Sink	   *sink = BIO_get_data(bio);
+	Stream	   *stream = BIO_get_data(bio);
 
-	if (sink)
-		free(sink->waiting);
-	free(sink);
+	if (stream)
+		free(stream->waiting);
+	free(stream);
 	BIO_set_data(bio, NULL);
 	return 1;
 }
 
 static bool
-make_sink_method(void)
+make_stream_method(void)
 {
 	int			type;
 
-	if (sink_method)
+	if (stream_method)
 		return true;
 	type = BIO_get_new_index();
 	if (type < 0)
 		return false;
-	sink_method = BIO_meth_new(type | BIO_TYPE_SOURCE_SINK, "enhanced_pool sink");
-	if (sink_method == NULL)
+	stream_method = BIO_meth_new(type | BIO_TYPE_SOURCE_SINK, "enhanced_pool stream");
+	if (stream_method == NULL)
 		return false;
-	(void) BIO_meth_set_write(sink_method, sink_write);
-	(void) BIO_meth_set_ctrl(sink_method, sink_ctrl);
-	(void) BIO_meth_set_destroy(sink_method, sink_destroy);
+	(void) BIO_meth_set_write(stream_method, stream_write);
+	(void) BIO_meth_set_read(stream_method, stream_read);
+	(void) BIO_meth_set_ctrl(stream_method, stream_ctrl);
+	(void) BIO_meth_set_destroy(stream_method, stream_destroy);
 	return true;
 }
 
-/* Makes a sink what the SSL object writes to; the SSL object frees it.  Returns false if there is no memory. */
+/* Makes a stream what the SSL object writes to; the SSL object frees it.  Returns false if there is no memory. */
 static bool
-set_sink(SSL *ssl, int fd)
+set_stream(SSL *ssl, int fd)
 {
-	Sink	   *sink;
+	Stream	   *stream;
 	BIO		   *bio;
 
-	if (!make_sink_method() || (sink = calloc(1, sizeof(Sink))) == NULL)
+	if (!make_stream_method() || (stream = calloc(1, sizeof(Stream))) == NULL)
 		return false;
-	bio = BIO_new(sink_method);
+	bio = BIO_new(stream_method);
 	if (bio == NULL)
 	{
-		free(sink);
+		free(stream);
 		return false;
 	}
-	sink->fd = fd;
-	BIO_set_data(bio, sink);
+	stream->fd = fd;
+	BIO_set_data(bio, stream);
 	BIO_set_init(bio, 1);
-	SSL_set0_wbio(ssl, bio);
+	SSL_set_bio(ssl, bio, bio);
 	return true;
 }
 
-static Sink *
-sink_of(const EpTransport *t)
+static Stream *
+stream_of(const EpTransport *t)
 {
 	return BIO_get_data(SSL_get_wbio(t->ssl));
 }
@@ -217,12 +257,12 @@ nothing_moved(SSL *ssl, int result)
 static ssize_t
 tls_read(EpTransport *t, void *buf, size_t len)
 {
-	Sink	   *sink = sink_of(t);
+	Stream	   *stream = stream_of(t);
 	int			n;
 
 	/* what came before an error can still be read */
-	(void) sink_flush(sink);
-	t->read_wants_write = sink->end > MAX_WAITING;
+	(void) stream_flush(stream);
+	t->read_wants_write = stream->end > MAX_WAITING;
 	t->more = false;
 	if (t->read_wants_write)
 		return 0;
@@ -230,8 +270,10 @@ tls_read(EpTransport *t, void *buf, size_t len)
 	/* what was left in the process's queue of errors would count as ours */
 	ERR_clear_error();
 	errno = 0;
+	stream->may_read = READ_AHEAD;
 	n = SSL_read(t->ssl, buf, (int) Min(len, (size_t) INT_MAX));
-	t->more = n > 0 && SSL_has_pending(t->ssl);
+	t->read_wants_write = n <= 0 && stream->end - stream->start > MAX_WAITING;
+	t->more = n > 0 ? SSL_has_pending(t->ssl) : stream->may_read == 0 && !t->read_wants_write;
 	return n > 0 ? n : nothing_moved(t->ssl, n);
 }
 
@@ -239,13 +281,17 @@ tls_read(EpTransport *t, void *buf, size_t len)
 static ssize_t
 write_record(EpTransport *t, const void *buf, size_t len)
 {
+	Stream	   *stream = stream_of(t);
 	int			n;
 	ssize_t		result;
 
 	ERR_clear_error();
 	errno = 0;
+	stream->may_read = READ_AHEAD;
 	n = SSL_write(t->ssl, buf, (int) Min(len, (size_t) INT_MAX));
 	t->write_wants_read = n <= 0 && SSL_want_read(t->ssl);
+	/* it may read to go on, and ahead of that */
+	t->more |= stream->may_read < READ_AHEAD;
 	if (n > 0)
 		return n;
 	result = nothing_moved(t->ssl, n);
@@ -259,7 +305,7 @@ write_record(EpTransport *t, const void *buf, size_t len)
 static ssize_t
 tls_write(EpTransport *t, const void *buf, size_t len)
 {
-	Sink	   *sink = sink_of(t);
+	Stream	   *stream = stream_of(t);
 	ssize_t		n;
 
 	if (t->owed == 0)
@@ -270,9 +316,9 @@ tls_write(EpTransport *t, const void *buf, size_t len)
 		t->owed = n;
 	}
 	Assert(len >= t->owed);
-	if (!sink_flush(sink))
+	if (!stream_flush(stream))
 		return -1;
-	if (sink->end > 0)
+	if (stream->end > 0)
 		return 0;
 	n = t->owed;
 	t->owed = 0;
@@ -294,13 +340,32 @@ ep_transport_tls(EpTransport *t, SSL *ssl, int fd)
 	t->fd = fd;
 	t->ssl = ssl;
 	t->more = true;				/* libpq may have left something in there */
-	if (!set_sink(ssl, fd))
+	if (!set_stream(ssl, fd))
 		return false;
-	(void) SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	(void) SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_AUTO_RETRY);
 	/* the one case in which writing would have to wait until somebody reads */
 	(void) SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION);
 	SSL_set_read_ahead(ssl, 1);
 	SSL_set_default_read_buffer_len(ssl, READ_AHEAD);
-	(void) SSL_free_buffers(ssl);	/* or the present one stays, of the size that one record needs */
+
+	/*
+	 * Or the present buffer stays, of the size that one record needs.  From
+	 * OpenSSL 3.2 on it does so anyway, until the next key update.  With a
+	 * record in it that was read in part it must not be freed (CVE-2024-4741).
+	 */
+	if (!SSL_has_pending(ssl))
+		(void) SSL_free_buffers(ssl);
 	return true;
+}
+
+/*
+ * While libpq still uses the SSL object: let each read return after one record,
+ * whatever was in it, so that a remote which sends key updates without end
+ * cannot keep the caller from its loop and its time limits.
+ */
+void
+ep_tls_read_singly(SSL *ssl)
+{
+	if (ssl)
+		(void) SSL_clear_mode(ssl, SSL_MODE_AUTO_RETRY);
 }

@@ -24,12 +24,16 @@
 
 #include "utils/memutils.h"
 
+#include "wire/wire.h"
 #include "worker/backendkey.h"
 #include "worker/complaint.h"
 #include "worker/connector.h"
 #include "worker/conninfo.h"
 #include "worker/loop.h"
 #include "worker/resolver.h"
+
+static const char *const password_hint =
+"Remote server's authentication method must be changed or password_required=false set in the user mapping.";
 
 /* One step of an attempt that takes longer is an event: nothing else ran meanwhile. */
 #define SLOW_STEP_US	((uint64) 1000000)
@@ -331,7 +335,7 @@ note_failure(EpWalk *walk, bool at_once)
 	appendStringInfoString(&walk->errors, complaint);
 	if (wants_no_password(walk))
 	{
-		walk->hint = "Remote server's authentication method must be changed or password_required=false set in the user mapping.";
+		walk->hint = password_hint;
 		note_fatal(walk, ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED);
 	}
 	else if (at_once && never_tried(walk))
@@ -339,6 +343,22 @@ note_failure(EpWalk *walk, bool at_once)
 	else
 		walk->can_mend = true;
 	return false;
+}
+
+/*
+ * The remote server let us in for something else than a password, which would
+ * lend the identity of this server to others.  Nothing may be run there, not
+ * even what the pool's owner wants to be run on each connection.
+ */
+static void
+note_no_password(EpWalk *walk)
+{
+	EpHost	   *host = &walk->info.hosts[walk->host];
+
+	begin_error(walk, host, &host->addresses[walk->address]);
+	appendStringInfoString(&walk->errors, "the remote server did not ask for a password");
+	walk->hint = password_hint;
+	note_fatal(walk, ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED);
 }
 
 /*
@@ -393,7 +413,10 @@ on_attempt(EpWatch *watch, uint32 events)
 	check_step(walk, began);
 
 	if (status == PGRES_POLLING_READING || status == PGRES_POLLING_WRITING)
+	{
+		ep_tls_read_singly(PQsslStruct(walk->conn, "OpenSSL"));
 		watch_attempt(walk, status);
+	}
 	else if (status == PGRES_POLLING_OK && PQgssEncInUse(walk->conn))
 	{
 		bool		again = note_gss(walk);
@@ -402,6 +425,13 @@ on_attempt(EpWatch *watch, uint32 events)
 		drop_attempt(walk);
 		if (!again)
 			next_address(walk);
+	}
+	else if (status == PGRES_POLLING_OK && walk->def.demand_password && !PQconnectionUsedPassword(walk->conn))
+	{
+		note_no_password(walk);
+		PQsetnonblocking(walk->conn, 1);
+		drop_attempt(walk);
+		next_address(walk);
 	}
 	else if (status != PGRES_POLLING_OK)
 	{
@@ -551,7 +581,7 @@ ep_walk_start(const EpPoolDef *def, EpWalkDone done, void *arg)
 	walk->timeout_us = (uint64) (EP_NUM(&walk->def.set, EP_S_CONNECT_TIMEOUT) * 1000000);
 	initStringInfo(&walk->errors);
 	ep_watch_init(&walk->watch, on_attempt, walk);
-	walk->usable = ep_conninfo_parse(&walk->info, &walk->def);
+	walk->usable = ep_conninfo_parse(&walk->info, &walk->def) && ep_conninfo_check_files(&walk->info);
 	if (!walk->usable)
 	{
 		appendStringInfoString(&walk->errors, walk->info.error);

@@ -51,6 +51,42 @@ define('shared', for => 'PUBLIC');
 is($local->safe_psql('postgres', $use->('shared')), '1', 'with a password PUBLIC\'s mapping serves all');
 fails_with($local, "SET ROLE stranger; SELECT enhanced_pool.exec('shared', 'SELECT 1')", qr/ERROR:  42501/, 'who has USAGE');
 
+# What the owner of a server wants to be run on each connection is not run where no
+# password was asked for, whoever uses the pool: it would run as whom this server is
+# taken for.
+$local->safe_psql('postgres', 'GRANT USAGE ON FOREIGN DATA WRAPPER enhanced_pool TO app');
+$remote->safe_psql('postgres', 'GRANT CREATE ON SCHEMA public TO trusted');
+my @require_auth = $local->pg_version >= 16 ? (require_auth => 'none') : ();
+
+foreach my $case (
+	[ 'own_password', 'app', { password => 'x' }, 'app' ],
+	[ 'own_method', 'app', { password => 'x' }, 'app', @require_auth ],
+	[ 'for_superuser', 'postgres', { password => 'x' }, 'postgres' ],
+	[ 'for_all', 'PUBLIC', { password => undef }, 'postgres' ])
+{
+	my ($name, $for, $mapping, $user, @options) = @$case;
+
+	$local->safe_psql('postgres', 'SET ROLE app;' . pool_sql($remote, $name, for => $for, initial_size => 1, min_size => 0,
+			mapping => { user => 'trusted', %$mapping }, retry_attempts => 1, connect_query => "CREATE TABLE mark_$name ()", @options));
+	fails_with($local, "SET ROLE $user; SELECT enhanced_pool.exec('$name', 'SELECT 1')", qr/ERROR:  2F003/, "$name: refused");
+	is($remote->safe_psql('postgres', "SELECT to_regclass('mark_$name') IS NULL"), 't', 'and nothing was run');
+	$local->safe_psql('postgres', "DROP SERVER $name CASCADE");
+}
+
+# It begins with the option: what was opened before does not serve afterwards.
+$local->safe_psql('postgres', 'SET ROLE app;' . pool_sql($remote, 'later', for => 'PUBLIC', initial_size => 1, min_size => 0,
+		mapping => { user => 'trusted', password => undef }, retry_attempts => 1));
+is($local->safe_psql('postgres', "SELECT enhanced_pool.exec('later', 'SELECT 1')"), '1', 'a superuser may use a pool that runs nothing');
+$local->safe_psql('postgres', "SET ROLE app; ALTER SERVER later OPTIONS (validation_query 'CREATE TABLE mark_later ()', validation_interval '1ms')");
+fails_with($local, "SELECT enhanced_pool.exec('later', 'SELECT 1')", qr/ERROR:  2F003/, 'not once it does');
+is($remote->safe_psql('postgres', "SELECT to_regclass('mark_later') IS NULL"), 't', 'and nothing was run');
+$local->safe_psql('postgres', "DROP SERVER later CASCADE; REVOKE USAGE ON FOREIGN DATA WRAPPER enhanced_pool FROM app");
+
+# An engine is a library that would be loaded into the worker.
+fails_with($local, "ALTER SERVER asked OPTIONS (ADD sslkey 'some:key'); ALTER SERVER asked OWNER TO app; SET ROLE app; SELECT enhanced_pool.exec('asked', 'SELECT 1')",
+	qr/ERROR:  42501: permission denied to use an SSL engine/, 'no engine for others than superusers');
+$local->safe_psql('postgres', 'ALTER SERVER asked OWNER TO postgres; ALTER SERVER asked OPTIONS (DROP sslkey)');
+
 # The environment of the server is not the mapping.
 {
 	local $ENV{PGPASSWORD} = $EnhancedPool::REMOTE_PASSWORD;

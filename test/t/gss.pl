@@ -17,6 +17,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+plan skip_all => 'the server has no GSSAPI' unless check_pg_config('#define ENABLE_GSS 1');
+
 my $realm = 'POOL.TEST';
 my $dir = PostgreSQL::Test::Utils::tempdir();
 my $kdc_port = PostgreSQL::Test::Cluster::get_free_port();

@@ -176,6 +176,13 @@ foreach my $mode ('require', 'verify-ca', 'verify-full')
 	pool($remote, sslmode => $mode, sslrootcert => $stranger->{cert});
 	refused($bad, "$mode, wrong authority", $remote, "SET sslrootcert '$ca->{cert}'");
 }
+# reading it would hold up the worker and with it every pool
+system_or_bail('mkfifo', "$home/pipe");
+pool($remote, sslmode => 'verify-ca', sslrootcert => "$home/pipe");
+fails_with($local, "SELECT enhanced_pool.exec('p', 'SELECT 1')", qr/ERROR:  08001: .*\nDETAIL:  sslrootcert "[^"]*pipe" is not a plain file/, 'a pipe as a certificate');
+is($local->safe_psql('postgres', "SELECT enhanced_pool.exec('other', 'SELECT 1')"), '1', 'another pool goes on');
+$local->safe_psql('postgres', "ALTER SERVER p OPTIONS (SET sslrootcert '$ca->{cert}')");
+reaches('TLSv1.3', 'and so does this one once it is mended');
 pool($remote, sslmode => 'verify-ca', sslrootcert => "$home/none.crt");
 refused('root certificate file ".*none.crt" does not exist', 'no such file', $remote, "SET sslmode 'require'");
 pool($remote, sslmode => 'verify-ca');
