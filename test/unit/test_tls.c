@@ -361,6 +361,103 @@ test_key_update_full(void)
 	talk_close(&talk);
 }
 
+/* -------------------------------------------------------- unusual peers */
+
+/* What the server writes from now on is kept, to be sent in parts. */
+static BIO *
+keep_server_output(Talk *talk)
+{
+	BIO		   *kept = BIO_new(BIO_s_mem());
+
+	SSL_set0_wbio(talk->pair.server, kept);
+	return kept;
+}
+
+static void
+send_kept(Talk *talk, BIO *kept, long from, long to)
+{
+	char	   *data;
+
+	CHECK(BIO_get_mem_data(kept, &data) >= to, "kept");
+	CHECK_INT(send(talk->pair.server_fd, data + from, to - from, 0), to - from, "sent");
+	CHECK(may_read(talk), "it has arrived");
+}
+
+static int
+large_ticket(SSL *ssl, void *arg)
+{
+	static char data[3000];
+
+	return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), data, sizeof(data));
+}
+
+static SSL_TICKET_RETURN
+ignore_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t length, SSL_TICKET_STATUS status, void *arg)
+{
+	return SSL_TICKET_RETURN_IGNORE;
+}
+
+/* More key updates than one call may read: it comes back, and says that it has not come to the end. */
+static void
+test_flood(void)
+{
+	Talk		talk;
+	BIO		   *kept;
+	char	   *data;
+
+	talk_open(&talk, 0);
+	client_read_all(&talk, 1000);
+	kept = keep_server_output(&talk);
+	for (int i = 0; i < 5000; i++)
+		server_updates_key(&talk, SSL_KEY_UPDATE_NOT_REQUESTED);
+	(void) server_write(&talk, 100);
+	send_kept(&talk, kept, 0, BIO_get_mem_data(kept, &data));
+	CHECK_INT(client_read(&talk, 1000), 0, "key updates alone");
+	CHECK(talk.t.more, "there is more");
+	for (int i = 0; i < 10 && talk.t.more; i++)
+		(void) client_read(&talk, 1000);
+	CHECK_INT(talk.client_got, talk.server_sent, "what came behind them");
+	CHECK(!talk.bad, "flood");
+	talk_close(&talk);
+}
+
+/*
+ * Half of a message of the handshake has come when something is written.  So
+ * writing reads the other half, and what is behind it: that must not lie there
+ * until more comes.
+ */
+static void
+test_read_by_write(void)
+{
+	Talk		talk;
+	BIO		   *kept;
+	char	   *data;
+	long		half;
+	long		whole;
+
+	talk_open(&talk, 0);
+	client_read_all(&talk, 1000);
+	kept = keep_server_output(&talk);
+	SSL_set_max_send_fragment(talk.pair.server, 512);
+	SSL_CTX_set_session_ticket_cb(SSL_get_SSL_CTX(talk.pair.server), large_ticket, ignore_ticket, NULL);
+	ERR_clear_error();
+	CHECK_INT(SSL_new_session_ticket(talk.pair.server), 1, "ticket");
+	CHECK_INT(SSL_do_handshake(talk.pair.server), 1, "ticket");
+	(void) server_write(&talk, 6);
+	whole = BIO_get_mem_data(kept, &data);
+	half = 5 + ((unsigned char) data[3] << 8) + (unsigned char) data[4];
+	CHECK(half < whole / 2, "a ticket in many records");
+	send_kept(&talk, kept, 0, half);
+	CHECK_INT(client_read(&talk, 1000), 0, "half a ticket");
+	send_kept(&talk, kept, half, whole);
+	(void) client_write(&talk, 7);
+	CHECK(talk.t.more || may_read(&talk), "somebody will read");
+	client_read_all(&talk, 1000);
+	CHECK_INT(talk.client_got, 6, "the answer");
+	SSL_CTX_set_session_ticket_cb(SSL_get_SSL_CTX(talk.pair.server), NULL, NULL, NULL);
+	talk_close(&talk);
+}
+
 /* ------------------------------------------------------------- at random */
 
 static void
@@ -530,4 +627,6 @@ test_tls(void)
 	test_key_update(SSL_KEY_UPDATE_NOT_REQUESTED);
 	test_key_update(SSL_KEY_UPDATE_REQUESTED);
 	test_key_update_full();
+	test_flood();
+	test_read_by_write();
 }
