@@ -545,6 +545,7 @@ fill_hashes(EpPoolDef *def)
 	set = hash_on(set, &def->password_required, sizeof(bool));
 	set = hash_on(set, &def->demand_password, sizeof(bool));
 	def->set_hash = set;
+	def->remote_hash = ep_remote_hash(def);
 }
 
 /* --------------------------------------------------------------- definition */
