@@ -152,23 +152,23 @@ drop_pool($local, 'many');
 
 $remote->safe_psql('postgres', "CREATE ROLE few LOGIN PASSWORD 'few' CONNECTION LIMIT 2");
 my @few = (mapping => { user => 'few', password => 'few' }, max_size => 5, min_size => 0, retry_backoff => 0, health_check_interval => 0);
-define_pool($local, $remote, 'full', @few, initial_size => 2, circuit_breaker_threshold => 1, circuit_breaker_recovery => '1h');
+define_pool($local, $remote, 'scarce', @few, initial_size => 2, circuit_breaker_threshold => 1, circuit_breaker_recovery => '1h');
 my $session = start_session($local);
-$session->query_safe("SELECT enhanced_pool.acquire('full', hold => true)") foreach 1, 2;
-fails_with($local, "SELECT enhanced_pool.acquire('full', '2s')",
-	qr/ERROR:  53300: no connection of pool "full" within 2 s\nDETAIL:  Size 2, active 2, .*\nHINT:  The remote server takes no more connections/,
+$session->query_safe("SELECT enhanced_pool.acquire('scarce', hold => true)") foreach 1, 2;
+fails_with($local, "SELECT enhanced_pool.acquire('scarce', '2s')",
+	qr/ERROR:  53300: no connection of pool "scarce" within 2 s\nDETAIL:  Size 2, active 2, .*\nHINT:  The remote server takes no more connections/,
 	'a role that may have no more connections');
-is(of_pool('full', 'breaker, connection_errors, circuit_breaker_trips'), 'closed|1|0', 'is no failure, and not asked again');
+is(of_pool('scarce', 'breaker, connection_errors, circuit_breaker_trips'), 'closed|1|0', 'is no failure, and not asked again');
 $remote->safe_psql('postgres', 'ALTER ROLE few CONNECTION LIMIT 3');
-$local->safe_psql('postgres', "ALTER SERVER full OPTIONS (ADD idle_timeout '200s')");
-is($session->query_safe("SELECT count(enhanced_pool.acquire('full'))"), '1', 'but after ALTER SERVER it is');
+$local->safe_psql('postgres', "ALTER SERVER scarce OPTIONS (ADD idle_timeout '200s')");
+is($session->query_safe("SELECT count(enhanced_pool.acquire('scarce'))"), '1', 'but after ALTER SERVER it is');
 # who has no connection cannot work
 define_pool($local, $remote, 'none', @few, initial_size => 1, circuit_breaker_threshold => 1, circuit_breaker_recovery => '1h',
 	retry_attempts => 2);
 fails_with($local, "SELECT enhanced_pool.acquire('none')", qr/ERROR:  57P03: .*\nDETAIL:  .*too many connections for role "few"/,
 	'for a pool that has no connection it is one');
 $session->query_safe('SELECT enhanced_pool.release_all()');
-drop_pool($local, $_) foreach 'full', 'none';
+drop_pool($local, $_) foreach 'scarce', 'none';
 $session->quit;
 
 check_clean($local, $remote, 0, $baseline);
