@@ -73,6 +73,12 @@ ep_conninfo_init(void)
 	PQconninfoFree(defaults);
 	for (Size i = 0; i < lengthof(hidden_variables); i++)
 		unsetenv(hidden_variables[i]);
+
+	/*
+	 * sslpassword alone opens an encrypted key.  Without it OpenSSL would ask
+	 * for one on the standard input, and all pools would wait for the answer.
+	 */
+	PQsetSSLKeyPassHook_OpenSSL(PQdefaultSSLKeyPassHook_OpenSSL);
 }
 
 /* ------------------------------------------------------------ list of hosts */
