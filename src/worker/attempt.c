@@ -133,7 +133,7 @@ count_against(EpPool *pool, const EpFailure *failure, uint64 began_us, News *new
 	 * what no retry can mend is the definition's fault, not the remote's, and
 	 * whoever asks is to be told of it
 	 */
-	if (!failure->fatal || pool->breaker.state == EP_BREAKER_HALF_OPEN)
+	if ((!failure->fatal && !failure->local) || pool->breaker.state == EP_BREAKER_HALF_OPEN)
 		change = ep_breaker_failure(&pool->breaker, &rule, began_us, pool->last_success_us,
 									ep_now_us(), pg_prng_double(&pg_global_prng_state));
 	note_change(pool, change, news);
@@ -236,7 +236,8 @@ note_full(EpPool *pool, const EpFailure *failure, News *news)
 /*
  * The outcome of an attempt of own's counts for the pools of that remote.
  * failure is NULL for a success; checked tells that it was a health check,
- * which counts for own, too.  What a user was refused is said of own alone.
+ * which counts for own, too.  What a user was refused, and trouble of this
+ * side, is said of own alone.
  */
 static void
 share(EpPool *own, const EpKept *kept, const EpFailure *failure, bool checked)
@@ -250,12 +251,13 @@ share(EpPool *own, const EpKept *kept, const EpFailure *failure, bool checked)
 			continue;
 		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 		if (pool->in_use && !pool->closing && pool->def.remote_hash == kept->remote_hash &&
-			(pool == own || !(failure ? failure->denied : pool->denied)))
+			(pool == own || !(failure ? failure->denied || failure->local : pool->denied)))
 		{
 			pool->stats.health_check_count += checked;
 			if (failure)
 			{
 				pool->stats.health_check_failures++;
+				pool->denied = failure->denied;
 				if (!pool->fatal_error)
 					keep_error(pool, failure);
 				count_against(pool, failure, kept->began_us, &news);

@@ -64,6 +64,7 @@ typedef struct EpFailure
 	bool		slow;			/* kept the worker from its loop */
 	bool		full;			/* the remote takes no more connections */
 	bool		denied;			/* it refused this user */
+	bool		local;			/* the trouble is on this side */
 	const char *error;			/* host by host */
 	const char *hint;			/* or NULL */
 } EpFailure;

@@ -31,20 +31,26 @@
 
 /* ---------------------------------------------------------------- failure */
 
-/* What came after the authentication went wrong; why is copied. */
-void
-ep_opener_failed(EpKept *kept, const char *why)
+static void
+opener_failed(EpKept *kept, const char *why, bool local)
 {
 	const EpConn *conn = ep_kept_conn(kept);
 	char		error[EP_ERROR_SIZE];
 	EpFailure	failure = {
-		.sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, .error = error
+		.sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, .local = local, .error = error
 	};
 
 	snprintf(error, sizeof(error), "host \"%s\", port %d: %s", conn->host, conn->port, why);
 	/* the remote's words are not trusted, and may have been cut in the middle of a character */
 	ep_complaint_make_valid(error, ep_kept_pool(kept)->def.encoding);
 	ep_attempt_failed(kept, &failure);
+}
+
+/* What came after the authentication went wrong; why is copied. */
+void
+ep_opener_failed(EpKept *kept, const char *why)
+{
+	opener_failed(kept, why, false);
 }
 
 /* ------------------------------------------------------------------ setup */
@@ -176,7 +182,7 @@ walked(void *arg, EpWalkResult *result)
 	}
 	if (!adopt(kept, result))
 	{
-		ep_opener_failed(kept, "no descriptor left for the connection");
+		opener_failed(kept, "no descriptor left for the connection", true);
 		return;
 	}
 	ep_wire_reset(&kept->wire, kept->fd);
