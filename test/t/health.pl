@@ -9,7 +9,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my ($local, $remote) = start_pair(remote_conf => "log_connections = on");
+# Two workers, each with some of the pools: what one finds out is the other's to know.
+my ($local, $remote) = start_pair(remote_conf => "log_connections = on", local_conf => "enhanced_pool.workers = 2");
 
 sub of_pool
 {
@@ -50,6 +51,16 @@ sub use_pool
 	return;
 }
 
+# Sockets of both workers beyond the two that they have for each connection.
+sub surplus
+{
+	my $n = -2 * $local->safe_psql('postgres', 'SELECT coalesce(sum(size), 0) FROM enhanced_pool.pools');
+
+	$n += fd_count($_, qr/^socket:/)
+	  foreach split /\n/, $local->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'enhanced_pool%'");
+	return $n;
+}
+
 my @small = (max_size => 1, initial_size => 1, min_size => 1);
 
 # ----------------------------------------------------------- one for each remote
@@ -62,7 +73,7 @@ define_pool($local, $remote, 'unused', max_size => 1, initial_size => 1, min_siz
 define_pool($local, $remote, 'calm', @small);
 use_pool($_, 1) foreach 'a', 'b', 'elsewhere', 'calm';
 use_pool('unused', 0);
-my $baseline = worker_surplus($local);
+my $baseline = surplus();
 
 my $mark = -s $remote->logfile;
 my $before = of_pool('b', 'health_check_count');
@@ -88,26 +99,30 @@ fails_with($local, "SELECT enhanced_pool.acquire('elsewhere', '500ms')", qr/ERRO
 # two sessions that wait for each other are still found
 fails_with($local, "BEGIN; SELECT enhanced_pool.acquire('a'); SELECT enhanced_pool.acquire('a')", qr/ERROR:  40P01/, 'nor is it counted on');
 $session->query_safe('SELECT enhanced_pool.release(:lease)');
-$session->quit;
 
 # ------------------------------------------------------------------------ frozen
 
 $local->safe_psql('postgres', "ALTER SERVER $_ OPTIONS (ADD connect_timeout '300ms', ADD circuit_breaker_threshold '3', ADD circuit_breaker_recovery '300ms')")
   foreach 'a', 'b';
 use_pool($_, 1) foreach 'a', 'b';
+$session->query_safe("SELECT enhanced_pool.acquire('b', hold => true) AS lease \\gset");
 my $postmaster = slurp_file($remote->data_dir . '/postmaster.pid');
 $postmaster =~ s/\n.*//s;
 kill 'STOP', $postmaster or die "could not stop the remote: $!";
-pool_is($_, "breaker <> 'closed' AND idle = 1", "the remote of $_ says nothing any more: its breaker opens") foreach 'a', 'b';
+pool_is($_, "breaker <> 'closed' AND active + idle = 1", "the remote of $_ says nothing any more: its breaker opens") foreach 'a', 'b';
 fails_with($local, "SELECT enhanced_pool.exec('$_', 'SELECT 1')",
 	qr/ERROR:  57P03: circuit breaker of pool "$_" is open\nDETAIL:  host .*not ready within 0.3 s/, 'and nobody is given a connection of it')
   foreach 'a', 'b';
 is(of_pool($_, 'circuit_breaker_trips, health_check_failures >= 3, connection_errors'), '1|t|0', "checks alone have told $_")
   foreach 'a', 'b';
+is($session->query_safe("SELECT enhanced_pool.exec(:lease, 'SELECT 1')"), '1', 'a lease that is out can still be used');
+is(of_pool('b', "breaker <> 'closed'"), 't', 'which does not close the breaker');
+$session->query_safe('SELECT enhanced_pool.release(:lease)');
 kill 'CONT', $postmaster or die "could not let the remote go on: $!";
 pool_is($_, "breaker = 'closed'", "the breaker of $_ closes when it goes on") foreach 'a', 'b';
 is($local->safe_psql('postgres', "SELECT enhanced_pool.exec('$_', 'SELECT 1')"), '1', "$_ works") foreach 'a', 'b';
 is(of_pool($_, 'circuit_breaker_trips, circuit_breaker_resets, total_created'), '1|1|1', "with the connection that it had") foreach 'a', 'b';
+$session->quit;
 
 # ---------------------------------------------------------------- off, and denied
 
@@ -128,5 +143,6 @@ pool_is('wrong', 'connection_errors > 2', 'it has been half-open');
 is(of_pool('b', 'breaker, circuit_breaker_trips'), 'closed|1', 'but not that of another pool of that remote');
 
 drop_pool($local, $_) foreach 'a', 'b', 'elsewhere', 'unused', 'calm', 'wrong';
-check_clean($local, $remote, 0, $baseline);
+check_clean($local, $remote, 0);
+ok(poll_until(sub { surplus() <= $baseline }), 'the workers have no forgotten descriptor');
 done_testing();
