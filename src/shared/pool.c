@@ -35,6 +35,25 @@ ep_pool_find(const EpPoolKey *key)
 }
 
 /*
+ * Forget what went wrong so far, as it may be mended now: the next attempt to
+ * connect is made at once, and the breaker is closed.  Caller holds the pool's
+ * lock.  Returns whether the breaker was not closed before.
+ */
+bool
+ep_pool_forget_failures(EpPool *pool)
+{
+	bool		reset = ep_breaker_clear(&pool->breaker) == EP_BREAKER_RESET;
+
+	pool->fatal_error = false;
+	pool->denied = false;
+	pool->next_try_at = 0;
+	pool->backoff = 0;
+	pool->bound_until_us = 0;
+	pool->stats.breaker_resets += reset;
+	return reset;
+}
+
+/*
  * Take over a new definition.  Caller holds the pool's lock.  Connections
  * made from another definition are found by their conn_hash and replaced.
  * Returns whether that closed the pool's breaker.
@@ -51,13 +70,7 @@ update_def(EpPool *pool, const EpPoolDef *def)
 		explicit_bzero(pool->def.password, sizeof(pool->def.password));
 
 	/* whatever was changed may be what keeps the pool from connecting */
-	pool->fatal_error = false;
-	pool->denied = false;
-	pool->next_try_at = 0;
-	pool->backoff = 0;
-	pool->bound_until_us = 0;
-	reset = ep_breaker_clear(&pool->breaker) == EP_BREAKER_RESET;
-	pool->stats.breaker_resets += reset;
+	reset = ep_pool_forget_failures(pool);
 	if (pool->closing)
 	{
 		memset(&pool->stats, 0, sizeof(EpPoolStats));

@@ -391,6 +391,7 @@ extern void ep_copy_text(char *dst, Size size, const char *src);
 /* pool.c: the registry and the queue */
 extern int	ep_pool_find(const EpPoolKey *key);
 extern int	ep_pool_register(const EpPoolDef *def);
+extern bool ep_pool_forget_failures(EpPool *pool);
 extern void ep_pool_mark_stale(Oid database, Oid server, Oid mapping);
 extern void ep_pool_mark_closing(Oid database, Oid server, Oid mapping);
 extern void ep_pool_try_free(EpPool *pool);

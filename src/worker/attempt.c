@@ -79,11 +79,12 @@ note_change(EpPool *pool, EpBreakerChange change, News *news)
 	pool->stats.breaker_trips += change == EP_BREAKER_TRIPPED;
 	pool->stats.breaker_resets += change == EP_BREAKER_RESET;
 
-	/* from now on the breaker alone says when */
+	/* it has waited long enough */
 	if (change == EP_BREAKER_PROBES || change == EP_BREAKER_RESET)
+	{
 		pool->next_try_at = 0;
-	if (change == EP_BREAKER_RESET)
 		pool->backoff = 0;
+	}
 
 	news->change = change;
 	if (change == EP_BREAKER_SAME)
@@ -144,6 +145,7 @@ static void
 count_for(EpPool *pool, News *news)
 {
 	pool->last_success_us = ep_now_us();
+	pool->next_try_at = 0;		/* the remote is there: whoever waits for the next attempt need not */
 	pool->denied = false;
 	note_change(pool, ep_breaker_clear(&pool->breaker), news);
 }

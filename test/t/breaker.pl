@@ -89,12 +89,17 @@ is(of_pool('p', 'breaker, circuit_breaker_trips, circuit_breaker_resets'), 'clos
 
 # with connections to keep, the attempt is one of them
 my $mark = -s $local->logfile;
+define_pool($local, $remote, 'r', max_size => 1, initial_size => 1, min_size => 1, retry_backoff => '10ms',
+	health_check_interval => 0, circuit_breaker_threshold => 1, circuit_breaker_recovery => '1h');
+$local->safe_psql('postgres', "SELECT enhanced_pool.exec('r', 'SELECT 1')");
 $remote->stop('fast');
 pool_is('p', "circuit_breaker_trips = 2 AND breaker <> 'closed'", 'it opens without anyone who waits');
 ok($local->wait_for_log(qr/pool "p": circuit breaker half-open/, $mark), 'it is half-open after circuit_breaker_recovery');
 ok($local->wait_for_log(qr/pool "p": circuit breaker stays open, next attempt in 0\.[34]/, $mark), 'the next pause is twice as long');
+pool_is('r', "breaker = 'open'", 'another pool would not try for an hour');
 $remote->start;
 pool_is('p', "breaker = 'closed' AND idle = 1", 'and closes by itself');
+pool_is('r', "breaker = 'closed' AND idle = 1", 'so does that of the other pool');
 is(of_pool('p', 'circuit_breaker_trips, circuit_breaker_resets'), '2|2', 'both are counted');
 ok($local->wait_for_log(qr/pool "p": circuit breaker closed/, $mark), 'and in the log');
 is($local->safe_psql('postgres', $ask), '1', 'the pool works');
@@ -110,7 +115,7 @@ $remote->start;
 pool_is('q', "breaker = 'closed' AND size = 0", 'and closes by itself');
 is(of_pool('q', 'health_check_count > health_check_failures, circuit_breaker_trips, circuit_breaker_resets, total_created'), 't|1|1|1',
 	'a test connection is none of its own');
-drop_pool($local, $_) foreach 'p', 'q';
+drop_pool($local, $_) foreach 'p', 'q', 'r';
 
 # ------------------------------------------------------------------ no breaker
 
