@@ -10,7 +10,9 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 # Two workers, each with some of the pools: what one finds out is the other's to know.
-my ($local, $remote) = start_pair(remote_conf => "log_connections = on", local_conf => "enhanced_pool.workers = 2");
+my ($local, $remote) = start_pair(remote_conf => "log_connections = on", local_conf => "enhanced_pool.workers = 2\nenhanced_pool.max_connections = 8");
+
+my ($out, $err);
 
 sub of_pool
 {
@@ -99,6 +101,23 @@ fails_with($local, "SELECT enhanced_pool.acquire('elsewhere', '500ms')", qr/ERRO
 # two sessions that wait for each other are still found
 fails_with($local, "BEGIN; SELECT enhanced_pool.acquire('a'); SELECT enhanced_pool.acquire('a')", qr/ERROR:  40P01/, 'nor is it counted on');
 $session->query_safe('SELECT enhanced_pool.release(:lease)');
+
+# -------------------------------------------------------------------- no place left
+
+define_pool($local, $remote, 'big', max_size => 10, initial_size => 4, min_size => 0, health_check_interval => 0, dbname => 'template1');
+$session->query_safe("SELECT enhanced_pool.acquire('big', hold => true)") foreach 1 .. 4;
+my $waiter = start_session($local);
+begin_query($waiter, "SELECT enhanced_pool.exec('big', 'SELECT 1')");
+pool_is('big', 'active = 4 AND waiting = 1 AND (SELECT sum(size) FROM enhanced_pool.pools) = 8', 'all of enhanced_pool.max_connections are used');
+$before = of_pool('a', 'health_check_count');
+pool_is('big', 'oldest_wait_time > 1500', 'time passes');
+is(of_pool('a', "health_check_count - $before, health_check_failures, breaker"), '0|0|closed', 'there is no check, and nothing is wrong');
+$session->query_safe('SELECT enhanced_pool.release_all()');
+($out, $err) = end_query($waiter);
+is("$out|$err", '1|', 'who waits is served');
+$waiter->quit;
+drop_pool($local, 'big');
+pool_is('a', "health_check_count >= $before + 2", 'and checks go on');
 
 # ------------------------------------------------------------------------ frozen
 
