@@ -205,7 +205,7 @@ nothing_moved(SSL *ssl, int result)
 	if (code == SSL_ERROR_ZERO_RETURN || (code == SSL_ERROR_SYSCALL && errno == 0))
 		return -2;
 #ifdef SSL_R_UNEXPECTED_EOF_WHILE_READING
-	/* OpenSSL 3: closed without a goodbye; protocol 3 tells by itself whether something is missing */
+	/* OpenSSL 3: no goodbye; protocol 3 tells if something is missing */
 	if (code == SSL_ERROR_SSL && ERR_GET_REASON(reason) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
 		return -2;
 #endif
@@ -227,7 +227,7 @@ tls_read(EpTransport *t, void *buf, size_t len)
 	if (t->read_wants_write)
 		return 0;
 
-	/* the queue of errors is the process's, and what is left in it counts as ours */
+	/* what was left in the process's queue of errors would count as ours */
 	ERR_clear_error();
 	errno = 0;
 	n = SSL_read(t->ssl, buf, (int) Min(len, (size_t) INT_MAX));

@@ -11,3 +11,7 @@ SELECT p.pool, p.role, p.size, count(c.conn_id)
   LEFT JOIN enhanced_pool.connection_metrics c USING (datname, pool, role)
   GROUP BY p.pool, p.role, p.size
   HAVING p.size <> count(c.conn_id);
+
+-- Nor did any go another way than it was to go.
+SELECT pool, role, transport, tls FROM enhanced_pool.connection_metrics
+  WHERE transport <> CASE WHEN over_tls() THEN 'relay' ELSE 'direct' END OR tls <> over_tls();

@@ -94,7 +94,8 @@ SELECT enhanced_pool.exec('view_open', 'SELECT 1');
 SELECT enhanced_pool.acquire('view_open', name => 'mine', hold => true) AS lease \gset
 SELECT state, size, active, idle, connecting, overflow, waiting, oldest_wait_time, min_size, max_size, max_total
   FROM enhanced_pool.pools WHERE pool = 'view_open';
-SELECT state, transport, tls, remote_pid > 0 AS has_pid, host = current_setting('unix_socket_directories') AS right_host,
+SELECT state, transport = CASE WHEN over_tls() THEN 'relay' ELSE 'direct' END AS right_transport, tls = over_tls() AS right_tls,
+       remote_pid > 0 AS has_pid, host = remote_host() AS right_host,
        created_at <= now() AS created, age >= '0' AS aged, last_used_at IS NOT NULL AS used, idle_time,
        validation_count, validation_failure_rate
   FROM enhanced_pool.connection_metrics WHERE pool = 'view_open';

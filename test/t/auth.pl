@@ -1,4 +1,4 @@
-# Who may use a connection: the password rule; and remotes that want TLS.
+# Who may use a connection: the password rule.  With certificates: tls_client.pl.
 use strict;
 use warnings;
 
@@ -66,27 +66,6 @@ fails_with($local, "CREATE USER MAPPING FOR postgres SERVER nopassword OPTIONS (
 is( $local->safe_psql('postgres', "SELECT count(*) FROM enhanced_pool.config c, enhanced_pool.pools p WHERE c::text || p::text LIKE '%ep_secret%'"),
 	'0', 'no view shows a password');
 ok(!$local->log_contains(qr/enhanced_pool worker.*ep_secret/), 'nor does the worker log one');
-
-# ------------------------------------------------------------------------- TLS
-
-SKIP:
-{
-	my $dir = $remote->data_dir;
-
-	skip 'no openssl', 1
-	  if system("openssl req -new -x509 -days 2 -nodes -subj /CN=localhost -out $dir/server.crt -keyout $dir/server.key 2>$dir/openssl.log");
-	chmod 0600, "$dir/server.key";
-	$remote->append_conf('postgresql.conf', "ssl = on\nlisten_addresses = '127.0.0.1'");
-	$remote->restart;
-	foreach my $mode ('prefer', 'require')
-	{
-		define("tls_$mode", host => '127.0.0.1', sslmode => $mode);
-		fails_with($local, "SELECT enhanced_pool.exec('tls_$mode', 'SELECT 1')",
-			qr/ERROR:  0A000: .*\n(DETAIL:  .*\n)?HINT:  .*sslmode/, "sslmode $mode: refused, with a hint");
-	}
-	define('tls_disable', host => '127.0.0.1', sslmode => 'disable');
-	is($local->safe_psql('postgres', "SELECT enhanced_pool.exec('tls_disable', 'SELECT 1')"), '1', 'sslmode disable works');
-}
 
 check_clean($local, $remote, 20);
 done_testing();

@@ -269,7 +269,8 @@ test_full(int flags)
 			continue;
 		blocked++;
 		CHECK(!talk.t.write_wants_read, "kind %d", flags);
-		CHECK_INT(client_write(&talk, 0), 0, "still full, kind %d", flags);
+		/* mostly still full, but the kernel may have made room meanwhile */
+		CHECK(client_write(&talk, 0) >= 0, "again, kind %d: %m", flags);
 		/* a full way out does not stop what comes in */
 		(void) server_write(&talk, 10);
 		client_read_all(&talk, 1000);
