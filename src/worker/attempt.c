@@ -109,8 +109,9 @@ tell(EpPool *pool, const News *news)
 			ep_queue_wake_all(pool);
 			ereport(LOG,
 					(news->change == EP_BREAKER_TRIPPED ?
-					 errmsg("pool \"%s\": circuit breaker opened after %d failures, next attempt in %.1f s",
-							news->name, news->failures, news->pause_s) :
+					 errmsg_plural("pool \"%s\": circuit breaker opened after %d failure, next attempt in %.1f s",
+								   "pool \"%s\": circuit breaker opened after %d failures, next attempt in %.1f s",
+								   news->failures, news->name, news->failures, news->pause_s) :
 					 errmsg("pool \"%s\": circuit breaker stays open, next attempt in %.1f s",
 							news->name, news->pause_s),
 					 errdetail_internal("%s", news->error)));

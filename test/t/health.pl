@@ -53,16 +53,6 @@ sub use_pool
 	return;
 }
 
-# Sockets of both workers beyond the two that they have for each connection.
-sub surplus
-{
-	my $n = -2 * $local->safe_psql('postgres', 'SELECT coalesce(sum(size), 0) FROM enhanced_pool.pools');
-
-	$n += fd_count($_, qr/^socket:/)
-	  foreach split /\n/, $local->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'enhanced_pool%'");
-	return $n;
-}
-
 my @small = (max_size => 1, initial_size => 1, min_size => 1);
 
 # ----------------------------------------------------------- one for each remote
@@ -75,7 +65,7 @@ define_pool($local, $remote, 'unused', max_size => 1, initial_size => 1, min_siz
 define_pool($local, $remote, 'calm', @small);
 use_pool($_, 1) foreach 'a', 'b', 'elsewhere', 'calm';
 use_pool('unused', 0);
-my $baseline = surplus();
+my $baseline = worker_surplus($local);
 
 my $mark = -s $remote->logfile;
 my $before = of_pool('b', 'health_check_count');
@@ -162,6 +152,5 @@ pool_is('wrong', 'connection_errors > 2', 'it has been half-open');
 is(of_pool('b', 'breaker, circuit_breaker_trips'), 'closed|1', 'but not that of another pool of that remote');
 
 drop_pool($local, $_) foreach 'a', 'b', 'elsewhere', 'unused', 'calm', 'wrong';
-check_clean($local, $remote, 0);
-ok(poll_until(sub { surplus() <= $baseline }), 'the workers have no forgotten descriptor');
+check_clean($local, $remote, 0, $baseline);
 done_testing();
