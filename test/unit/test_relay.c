@@ -505,8 +505,8 @@ finished(const Lane *lane)
 static void
 read_all(Lane *lane)
 {
-	/* over TCP the kernel may need a moment */
-	for (int i = 0; i < 3000 && !finished(lane); i++)
+	/* over TCP with small buffers the kernel may probe for room, less and less often: seconds may pass */
+	for (int i = 0; i < 60000 && !finished(lane); i++)
 	{
 		uint64		got = lane->user_got + lane->remote_got;
 
