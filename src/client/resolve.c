@@ -563,6 +563,7 @@ fill_hashes(EpPoolDef *def)
 	set = hash_on(set, &def->other_server, sizeof(Oid));
 	set = hash_on(set, &def->password_required, sizeof(bool));
 	def->set_hash = set;
+	def->remote_hash = ep_remote_hash(def);
 }
 
 /* --------------------------------------------------------------- definition */

@@ -67,6 +67,8 @@ struct EpWalk
 	/* what has become of it so far */
 	StringInfoData errors;
 	bool		can_mend;		/* some failure may be gone the next time */
+	bool		full;			/* a server had no connection left: 53300 */
+	bool		denied;			/* a server refused the authentication: class 28 */
 	int			fatal_sqlstate; /* of the first that will not, 0: none */
 	const char *hint;
 	bool		slow;
@@ -133,6 +135,8 @@ deliver_failure(EpWalk *walk)
 
 	result.fatal = walk->fatal_sqlstate != 0 && !walk->can_mend;
 	result.sqlstate = result.fatal ? walk->fatal_sqlstate : ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
+	result.full = walk->full;
+	result.denied = walk->denied;
 	result.hint = walk->hint;
 	ep_complaint_make_valid(walk->errors.data, walk->def.encoding);
 	result.error = walk->errors.data;
@@ -328,6 +332,9 @@ note_failure(EpWalk *walk, bool at_once)
 		walk->without_options = true;
 		return true;
 	}
+
+	walk->full |= strcmp(sqlstate, "53300") == 0;
+	walk->denied |= strncmp(sqlstate, "28", 2) == 0;
 
 	/* these come after authentication; what failed then is target_session_attrs */
 	address->wrong_role = PQparameterStatus(walk->conn, "server_version") != NULL;

@@ -214,6 +214,7 @@ end_reset(EpKept *kept)
 	conn->last_role = InvalidOid;
 	conn->dirty = conn->name_set = conn->needs_rollback = false;
 	conn->tx_status = 'I';
+	pool->last_success_us = ep_now_us();
 	conn->stats.reset_count++;
 	pool->stats.reset_count++;
 	LWLockRelease(&pool->lock);
@@ -247,7 +248,7 @@ end_validation(EpKept *kept, bool valid)
 	pool->stats.validation_count++;
 	if (valid)
 	{
-		conn->last_validated_us = ep_now_us();
+		conn->last_validated_us = pool->last_success_us = ep_now_us();
 		conn->last_validated_at = GetCurrentTimestamp();
 		if (kept->talk.read_only >= 0)
 			conn->read_only = kept->talk.read_only == 1;

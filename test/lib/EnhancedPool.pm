@@ -259,8 +259,8 @@ sub fd_count
 	return $count;
 }
 
-# Sockets of the worker beyond those that it has for each connection (two, or if
-# it relays libpq's and both ends of a pair): constant as long as none is forgotten.
+# Sockets of the workers beyond those that they have for each connection (two, or if
+# relayed libpq's and both ends of a pair): constant as long as none is forgotten.
 sub worker_surplus
 {
 	my ($local) = @_;
@@ -268,7 +268,12 @@ sub worker_surplus
 		q{SELECT (SELECT coalesce(2 * sum(size), 0) FROM enhanced_pool.pools)
 		  + (SELECT count(*) FROM enhanced_pool.connection_metrics WHERE transport = 'relay')});
 
-	return fd_count(worker_pid($local), qr/^socket:/) - $sockets;
+	my $n = -$sockets;
+
+	worker_pid($local);
+	$n += fd_count($_, qr/^socket:/)
+	  foreach split /\n/, $local->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'enhanced_pool worker'");
+	return $n;
 }
 
 # poll_until { CONDITION } [seconds]: true as soon as the condition is.

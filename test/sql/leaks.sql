@@ -4,8 +4,8 @@
 SELECT count(*) AS leases FROM enhanced_pool.leases;
 SELECT count(*) AS waiters FROM enhanced_pool.waiters;
 
--- No pool has more connections than it may, and each one it counts is there.
-SELECT pool, role, size, max_total FROM enhanced_pool.pools WHERE size > max_total;
+-- No pool has more connections than it may and a health check's, and each one it counts is there.
+SELECT pool, role, size, max_total FROM enhanced_pool.pools WHERE size > max_total + 1;
 SELECT p.pool, p.role, p.size, count(c.conn_id)
   FROM enhanced_pool.pools p
   LEFT JOIN enhanced_pool.connection_metrics c USING (datname, pool, role)

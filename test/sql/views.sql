@@ -160,8 +160,12 @@ SELECT sum(prepared_statements) > 0 AS prepared FROM enhanced_pool.connection_me
 SELECT enhanced_pool.exec('view_open', 'DISCARD ALL');
 
 -- What is not counted yet is unknown, not zero
-SELECT p50_wait_time, p99_query_time, transaction_count, transaction_rollbacks, health_check_count, circuit_breaker_trips, scale_ups, avg_load_1m
+SELECT p50_wait_time, p99_query_time, transaction_count, transaction_rollbacks, scale_ups, avg_load_1m
   FROM enhanced_pool.pool_metrics WHERE pool = 'view_open';
+
+-- Health
+SELECT breaker, health_check_failures, circuit_breaker_trips, circuit_breaker_resets
+  FROM enhanced_pool.pool_metrics JOIN enhanced_pool.pools USING (datname, pool, role) WHERE pool = 'view_open';
 
 -- While a statement runs: the remote session of this one looks at the lease that it serves
 SELECT define_pool('view_self', $$max_size '2'$$);

@@ -20,7 +20,9 @@ my $remote = start_tls_remote(conf => 'log_min_messages = panic');
 my $local = start_local(conf => 'log_min_messages = panic');
 my $script = PostgreSQL::Test::Utils::tempdir() . '/burn';
 
-define_pool($local, $remote, 'p', tls_server($remote), initial_size => 1, min_size => 0, max_size => $clients);
+# The last ones that are lost are replaced, and go when they are idle.
+define_pool($local, $remote, 'p', tls_server($remote), initial_size => 1, min_size => 0, max_size => $clients,
+	target_free_connections => 0, idle_timeout => '500ms');
 append_to_file($script, "SELECT burn();\n");
 
 # Uses a connection up.

@@ -106,6 +106,7 @@ main(void)
 		{"unfinished", test_unfinished},
 		{"sizing", test_sizing},
 		{"schedule", test_schedule},
+		{"breaker", test_breaker},
 		{"deadlock", test_deadlock},
 		{"classify", test_classify},
 		{"tls", test_tls},
