@@ -475,9 +475,7 @@ random_step(Lane *lane)
 static void
 check_rest(Lane *lane)
 {
-	int			passes = 0;
-
-	for (int calls = -1; calls != lane->calls && lane->idle_calls < IDLE_CALLS; passes++)
+	for (int calls = -1; calls != lane->calls && lane->idle_calls < IDLE_CALLS;)
 	{
 		calls = lane->calls;
 		pass();
