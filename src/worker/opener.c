@@ -191,8 +191,7 @@ ready(EpKept *kept)
 	conn->read_only = kept->talk.read_only == 1;
 	conn->last_used_us = conn->last_validated_us = ep_now_us();
 	conn->last_used_at = conn->last_validated_at = GetCurrentTimestamp();
-	if (pool->size - pool->n_ending >= pool->fill_target)
-		pool->fill_target = 0;
+	ep_pool_check_filled(pool);
 	log = EP_BOOL(&pool->def.set, EP_S_LOG_CONNECTIONS);
 	strlcpy(name, pool->def.name, sizeof(name));
 	LWLockRelease(&pool->lock);
@@ -344,7 +343,7 @@ ep_opener_open(EpPool *pool, bool overflow)
 	uint64		failed_before = 0;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	conn = pool->in_use && !pool->closing ? ep_conn_alloc(pool, ep_keeper_epoch(), overflow) : NULL;
+	conn = pool->in_use && !pool->closing && !pool->paused ? ep_conn_alloc(pool, ep_keeper_epoch(), overflow) : NULL;
 	if (conn)
 	{
 		def = pool->def;
