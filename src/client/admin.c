@@ -229,6 +229,24 @@ typedef struct Filling
 	double		timeout_s;
 } Filling;
 
+/* How many connections a pool has that are not to be replaced.  Caller holds its lock. */
+static int
+count_usable(const EpPool *pool)
+{
+	int			n = 0;
+
+	if (pool->n_outdated == 0)
+		return pool->n_idle + pool->n_leased + pool->n_tended;
+	for (int i = 0; i < ep_control->max_connections; i++)
+	{
+		const EpConn *conn = &ep_conns[i];
+
+		n += &ep_pools[conn->pool] == pool && conn->state >= EP_IDLE && conn->state <= EP_VALIDATING &&
+			!ep_conn_outdated(pool, conn);
+	}
+	return n;
+}
+
 /* How many connections it has that are of use; *done tells that no more are to be expected. */
 static int
 look_at_filling(const Filling *filling, bool *done)
@@ -242,8 +260,7 @@ look_at_filling(const Filling *filling, bool *done)
 		*done = true;
 	else
 	{
-		/* those that are to be replaced may still be lent out */
-		n = pool->n_idle + pool->n_leased + pool->n_tended;
+		n = count_usable(pool);
 		*done = n >= filling->wanted || pool->failed_walks != filling->failed_before;
 		away = ep_worker_is_away(pool);
 	}

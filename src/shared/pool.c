@@ -87,7 +87,7 @@ ep_pool_refill(EpPool *pool)
 
 /*
  * Take over a new definition.  Caller holds the pool's lock.  Connections
- * made from another definition are found by their conn_hash and replaced.
+ * made from another definition are replaced.
  */
 static void
 update_def(EpPool *pool, const EpPoolDef *def)
@@ -96,7 +96,10 @@ update_def(EpPool *pool, const EpPoolDef *def)
 		!pool->stale && !pool->closing && strcmp(pool->def.name, def->name) == 0)
 		return;
 	if (pool->def.conn_hash != def->conn_hash)
+	{
 		explicit_bzero(pool->def.password, sizeof(pool->def.password));
+		ep_pool_outdate(pool);
+	}
 
 	/* whatever was changed may be what keeps the pool from connecting */
 	pool->fatal_error = false;

@@ -65,7 +65,7 @@ sub under_load
 		my $before = $local->safe_psql('postgres', $queries);
 
 		$action->($times++);
-		poll_until { $load->pump_nb; !$load->pumpable || $local->safe_psql('postgres', $queries) - $before >= 20 };
+		poll_until { $load->pump_nb; !$load->pumpable || abs($local->safe_psql('postgres', $queries) - $before) >= 20 };
 		last unless $load->pumpable;
 	}
 	ok($load->finish, "$name: the load comes to its end");
