@@ -173,7 +173,10 @@ ep_configure_pool(const EpAdminTarget *target, Jsonb *options)
 				 errhint("Create a server of enhanced_pool with the option \"server\" '%s' and configure that.",
 						 server->servername)));
 
-	/* whoever else does this waits: which options are to be added is found out here */
+	/*
+	 * whoever else does this waits: which options are to be added is found
+	 * out here
+	 */
 	LockDatabaseObject(ForeignServerRelationId, server->serverid, 0, ShareUpdateExclusiveLock);
 	server = GetForeignServer(server->serverid);
 	if (target->role == NULL)

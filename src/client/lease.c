@@ -292,7 +292,10 @@ dispose(EpPool *pool, EpConn *conn, EpLease *lease, bool broken)
 {
 	uint64		word = pg_atomic_exchange_u64(&conn->lease_word, 0);
 
-	/* what a terminated connection was busy with is cancelled before it is ended */
+	/*
+	 * what a terminated connection was busy with is cancelled before it is
+	 * ended
+	 */
 	if (broken || EP_LW_BITS(word) == EP_LW_REVOKED ||
 		(conn->dead && !(conn->terminated && in_the_middle(lease))))
 	{

@@ -59,7 +59,10 @@ begin_anew(EpPool *pool, const EpPoolDef *def)
 void
 ep_pool_outdate(EpPool *pool)
 {
-	/* numbers are given to connections of this pool under its lock, and only grow */
+	/*
+	 * numbers are given to connections of this pool under its lock, and only
+	 * grow
+	 */
 	pool->keep_from = pg_atomic_read_u64(&ep_control->next_conn_id);
 	pool->n_outdated = pool->size;
 	pool->def_version++;
@@ -110,7 +113,6 @@ update_def(EpPool *pool, const EpPoolDef *def)
 	pool->def = *def;
 	pool->def_version++;
 	pool->stale = false;
-	ep_wake_worker(pool->worker);
 }
 
 /* Begin a pool in a free place.  Caller holds registry_lock exclusively. */
@@ -191,6 +193,7 @@ register_pool(const EpPoolDef *def, bool paused)
 				ep_pool_pause(&ep_pools[place]);
 			LWLockRelease(&ep_pools[place].lock);
 			LWLockRelease(&ep_control->registry_lock);
+			ep_wake_worker(ep_pools[place].worker);
 			ConditionVariableCancelSleep();
 			return place;
 		}

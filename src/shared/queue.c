@@ -181,7 +181,12 @@ ep_conn_give(EpPool *pool, EpConn *conn)
 		ep_conn_to_resetting(conn);
 		return EP_GIVEN_TO_WORKER;
 	}
-	if (proc < 0 || may_barge(conn, proc))
+
+	/*
+	 * while the definition is stale nobody can tell whether this connection
+	 * fits it: the waiter reads it first, and then looks at the idle list
+	 */
+	if (proc < 0 || pool->stale || may_barge(conn, proc))
 	{
 		ep_conn_to_idle(conn);
 		given.wake_next = ep_queue_next(pool);

@@ -240,7 +240,9 @@ find_leak(EpConn *conn, uint64 now_us, Leak *leak)
 	double		threshold;
 	bool		found;
 
-	if (((volatile EpConn *) conn)->state != EP_LEASED || pool->worker != ep_keeper_worker())
+	/* a first look without the lock: most pools have no threshold */
+	if (((volatile EpConn *) conn)->state != EP_LEASED || conn->leak_reported ||
+		pool->worker != ep_keeper_worker() || EP_NUM(&pool->def.set, EP_S_LEAK_DETECTION_THRESHOLD) <= 0)
 		return false;
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	threshold = EP_NUM(&pool->def.set, EP_S_LEAK_DETECTION_THRESHOLD);

@@ -54,7 +54,7 @@ $session->query_safe('SELECT enhanced_pool.release(:lease)');
 is($session->query_safe("SELECT enhanced_pool.pause('p')"), 0, 'the session has the new functions');
 
 # and what was upgraded can be dropped
-$session->query_safe('DROP SERVER p CASCADE; DROP EXTENSION enhanced_pool');
+$session->query_safe('SET client_min_messages = warning; DROP SERVER p CASCADE; DROP EXTENSION enhanced_pool');
 $session->quit;
 is($local->safe_psql('upgraded', "SELECT count(*) FROM pg_proc WHERE probin LIKE '%enhanced_pool%'"), 0, 'nothing is left of it');
 check_clean($local, $remote, 1);
