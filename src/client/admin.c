@@ -270,7 +270,7 @@ look_at_filling(const Filling *filling, bool *done)
 	return n;
 }
 
-/* Asks for n connections, or initial_size if that is negative. */
+/* Asks for n connections, or initial_size if that is negative, now.  Caller holds the pool's lock. */
 static void
 begin_filling(Filling *filling, EpPool *pool, int n)
 {
@@ -283,6 +283,7 @@ begin_filling(Filling *filling, EpPool *pool, int n)
 	filling->failed_before = pool->failed_walks;
 	filling->timeout_s = EP_NUM(set, EP_S_ACQUIRE_TIMEOUT);
 	pool->fill_target = Max(pool->fill_target, filling->wanted);
+	pool->next_try_at = 0;
 	pool->last_acquire_us = ep_now_us();
 }
 
@@ -335,16 +336,16 @@ begin_filling_all(const EpAdminTarget *target, Filling *fillings, int n)
 	for (int i = 0; i < ep_control->max_pools && !paused; i++)
 	{
 		EpPool	   *pool = &ep_pools[i];
+		bool		found;
 
 		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-		if (ep_pool_in_set(pool, &target->set) && !pool->closing)
-		{
-			paused = pool->paused;
-			if (!paused)
-				begin_filling(&fillings[count++], pool, n);
-		}
+		found = ep_pool_in_set(pool, &target->set) && !pool->closing;
+		paused = found && pool->paused;
+		if (found && !paused)
+			begin_filling(&fillings[count++], pool, n);
 		LWLockRelease(&pool->lock);
-		ep_wake_worker(pool->worker);
+		if (found)
+			ep_wake_worker(pool->worker);
 	}
 	if (paused)
 		ereport(ERROR,

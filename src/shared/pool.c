@@ -316,6 +316,10 @@ ep_pool_resume(EpPool *pool)
 	if (!pool->paused)
 		return;
 	pool->paused = false;
+	/* what kept it from connecting may be what it was paused for */
+	pool->fatal_error = false;
+	pool->next_try_at = 0;
+	pool->backoff = 0;
 	pool->fill_target = EP_INT(&pool->def.set, EP_S_INITIAL_SIZE);
 }
 
