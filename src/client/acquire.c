@@ -47,6 +47,7 @@ typedef enum Verdict
 	TOO_MANY_WAIT,
 	CANNOT_CONNECT,
 	BREAKER_OPEN,
+	POOL_PAUSED,
 	POOL_CLOSED,
 	POOL_DEADLOCK,
 	WORKER_AWAY
@@ -102,8 +103,8 @@ start_clock(Attempt *a)
 /* ---------------------------------------------------------------- refusals */
 
 /* Has the pool's worker been away for so long that it will hardly come back by itself? */
-static bool
-worker_is_away(const EpPool *pool)
+bool
+ep_worker_is_away(const EpPool *pool)
 {
 	EpWorkerShared *w = &ep_control->workers[pool->worker];
 	uint64		since;
@@ -142,6 +143,16 @@ take_picture(const EpPool *pool, Picture *p)
 		if (conn->pool == (int) (pool - ep_pools) && conn->state == EP_LEASED && now > conn->leased_us)
 			p->longest_lease = Max(p->longest_lease, (now - conn->leased_us) / 1e6);
 	}
+}
+
+/* Raise 55000: nothing can be expected of the worker. */
+void
+ep_raise_worker_away(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the enhanced_pool worker is not running"),
+			 errhint("See the server log for why it ended; max_worker_processes must leave room for it.")));
 }
 
 static void
@@ -200,6 +211,13 @@ refuse(const Attempt *a, Verdict verdict, const Picture *p)
 
 	switch (verdict)
 	{
+		case POOL_PAUSED:
+			ereport(ERROR,
+					(errcode(ERRCODE_CANNOT_CONNECT_NOW),
+					 errmsg("pool \"%s\" is paused", name),
+					 errdetail("It was not resumed within the time allowed for a wait."),
+					 errhint("An administrator opens it again with enhanced_pool.resume.")));
+			break;
 		case POOL_CLOSED:
 			ereport(ERROR,
 					(errcode(ERRCODE_CANNOT_CONNECT_NOW),
@@ -213,10 +231,7 @@ refuse(const Attempt *a, Verdict verdict, const Picture *p)
 					 errhint("Acquire all connections in one place and in one order, or raise max_size.")));
 			break;
 		case WORKER_AWAY:
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("the enhanced_pool worker is not running"),
-					 errhint("See the server log for why it ended; max_worker_processes must leave room for it.")));
+			ep_raise_worker_away();
 			break;
 		case CANNOT_CONNECT:
 			raise_cannot_connect(a, p);
@@ -376,14 +391,14 @@ connecting_is_hopeless(const Attempt *a, const EpPool *pool)
 static Verdict
 judge(const Attempt *a, const EpPool *pool)
 {
-	if (worker_is_away(pool))
+	if (ep_worker_is_away(pool))
 		return WORKER_AWAY;
-	if (a->counting_walks && connecting_is_hopeless(a, pool))
+	if (a->counting_walks && !pool->paused && connecting_is_hopeless(a, pool))
 		return CANNOT_CONNECT;
 	if (pool->breaker.state != EP_BREAKER_CLOSED)
 		return BREAKER_OPEN;
 	if (a->timeout_s >= 0 && ep_now_us() >= a->deadline_us)
-		return NONE_FREE;
+		return pool->paused ? POOL_PAUSED : NONE_FREE;
 	return QUEUED;
 }
 
@@ -434,7 +449,7 @@ take_or_join(Attempt *a, EpLease *lease, Picture *picture)
 		else
 		{
 			take_picture(pool, picture);
-			pool->stats.acquire_timeouts += verdict == NONE_FREE;
+			pool->stats.acquire_timeouts += verdict == NONE_FREE || verdict == POOL_PAUSED;
 		}
 	}
 	LWLockRelease(&pool->lock);
@@ -470,7 +485,7 @@ look(Attempt *a, EpLease *lease, bool may_take, Picture *picture)
 		verdict = GOT;
 	else if (ep_backends[proc].deadlock)
 		verdict = POOL_DEADLOCK;
-	else if (pool->closing)
+	else if (pool->closing || ep_backends[proc].ticket < pool->refused_below)
 		verdict = POOL_CLOSED;
 	else
 		verdict = judge(a, pool);
@@ -484,7 +499,7 @@ look(Attempt *a, EpLease *lease, bool may_take, Picture *picture)
 			adopt(pool, lease, conn ? conn : assigned);
 		else
 			take_picture(pool, picture);
-		pool->stats.acquire_timeouts += verdict == NONE_FREE;
+		pool->stats.acquire_timeouts += verdict == NONE_FREE || verdict == POOL_PAUSED;
 		given.wake_next = ep_queue_next(pool);
 	}
 	LWLockRelease(&pool->lock);
@@ -618,7 +633,7 @@ make_ready(Attempt *a, EpLease *lease)
 		lease->desc = desc;
 		ep_wire_reset(&desc->wire, desc->fd);
 	}
-	if (desc == NULL || !is_alive(desc))
+	if (desc == NULL || ep_conns[slot].terminated || !is_alive(desc))
 	{
 		lease->broken = true;
 		ep_lease_give_back(lease);
@@ -638,8 +653,8 @@ make_ready(Attempt *a, EpLease *lease)
  * result belongs to the current subtransaction (ep_lease_install).
  *
  * Raises 53300 when none is to be had in time, 08001 (or what the last attempt
- * said) when none can be connected, 57P03 when its breaker is open or the pool
- * is closed meanwhile, 40P01 for a deadlock over pools, 55000 when the worker is away or the
+ * said) when none can be connected, 57P03 when its breaker is open, it is paused for longer or closed
+ * meanwhile, 40P01 for a deadlock over pools, 55000 when the worker is away or the
  * library not preloaded, 2F003 by the password rule, what ep_pool_ref_refresh
  * raises, and what interrupts raise.
  */

@@ -113,8 +113,9 @@ is_current(const EpPoolRef *ref)
 
 /* --------------------------------------------------------------- refusals */
 
-static void
-raise_unknown_pool(const char *name)
+/* Raise 42704 for a name that no server has. */
+void
+ep_raise_unknown_pool(const char *name)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -176,6 +177,23 @@ check_committed(const EpResolution *resolution, const char *name)
 }
 
 /*
+ * The same for a definition that somebody else than a session that uses it
+ * registers: raises 55000 if the current transaction has written a part of it.
+ */
+void
+ep_check_def_committed(const EpPoolDef *def)
+{
+	if (ep_server_uncommitted(def->key.server) ||
+		(OidIsValid(def->other_server) && ep_server_uncommitted(def->other_server)))
+		raise_uncommitted("server", def->name);
+	if (ep_mapping_uncommitted(def->key.mapping) ||
+		(OidIsValid(def->key.own_mapping) && ep_mapping_uncommitted(def->key.own_mapping)))
+		raise_uncommitted("user mapping", def->name);
+	if (OidIsValid(def->mapping_role) && role_uncommitted(def->mapping_role))
+		raise_uncommitted("role", def->name);
+}
+
+/*
  * Without a password of its own, a connection might be authenticated as the
  * operating system's user that the server runs as.
  */
@@ -201,7 +219,7 @@ find_pool(const char *name, Oid role, EpResolution *resolution)
 
 	server = strlen(name) < NAMEDATALEN ? GetForeignServerByName(name, true) : NULL;
 	if (server == NULL)
-		raise_unknown_pool(name);
+		ep_raise_unknown_pool(name);
 	if (ep_all_digits(name))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
@@ -355,7 +373,7 @@ ep_pool_ref(const char *name)
 	if (strlen(name) >= NAMEDATALEN)
 	{
 		ep_require_preload();
-		raise_unknown_pool(name);
+		ep_raise_unknown_pool(name);
 	}
 	strlcpy(fresh.name, name, NAMEDATALEN);
 	ref = refs ? hash_search(refs, &fresh, HASH_FIND, NULL) : NULL;

@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 #include "nodes/pg_list.h"
+#include "compat.h"
 #include "shared/shared.h"
 
 /* A pool as this backend knows it; lives in TopMemoryContext until the session ends. */
@@ -43,6 +44,8 @@ extern void ep_pool_ref_refresh(EpPoolRef *ref);
 #define EP_RESOLVE_ATTEMPTS	5
 
 extern uint64 ep_catalog_epoch(void);
+extern void ep_check_def_committed(const EpPoolDef *def);
+extern void ep_raise_unknown_pool(const char *name) pg_attribute_noreturn();
 
 /* resolve.c: definitions from the catalogs, without rights and without registering */
 extern bool ep_resolve_mapping(Oid server, Oid mapping, EpPoolDef *def, bool missing_ok);
@@ -55,5 +58,6 @@ typedef struct EpPoolOids
 } EpPoolOids;
 
 extern List *ep_list_pools(void);
+extern List *ep_list_pools_of(Oid server);
 
 #endif							/* EP_CATALOG_H */

@@ -208,6 +208,7 @@ drain(EpLease *lease)
 	while (!drop_received(lease))
 	{
 		CHECK_FOR_INTERRUPTS();
+		ep_check_terminated(lease);
 
 		/*
 		 * the worker wakes us when it ends: without a cancel this may take
@@ -258,8 +259,9 @@ raise_closed(EpLease *lease)
  * Begin to use the connection of a lease: from here to ep_lease_leave it is
  * this process's alone, and the remote stands at ReadyForQuery.  Waits, when
  * the last statement was given up, until its answer has ended.  No lock held.
- * Raises 55006 if an outer call uses the lease, 08006 if the connection is
- * lost or what the remote gave as the reason, and what interrupts raise.
+ * Raises 55006 if an outer call uses the lease, 57P01 if an administrator
+ * terminated the connection, 08006 if it is lost or what the remote gave as the
+ * reason, and what interrupts raise.
  */
 void
 ep_lease_enter(EpLease *lease)
@@ -271,6 +273,7 @@ ep_lease_enter(EpLease *lease)
 				 errdetail("A function that was called while its rows are read cannot use it.")));
 	if (lease->broken)
 		ep_raise_lost(lease, "The connection was lost before.");
+	ep_check_terminated(lease);
 	/* after an exchange that was given up the word has stayed at IN_EXCHANGE */
 	if (!lease->in_exchange)
 	{

@@ -196,13 +196,29 @@ ep_forward_notice(EpLease *lease, const EpErrorFields *fields)
 }
 
 /*
- * The connection is gone, and the remote has not said why: 08006.  why is a
- * sentence that says what we know.
+ * Raise 57P01 if an administrator wants the connection ended.  In the middle
+ * of an exchange it is left to be cancelled and drained, as after any error,
+ * and ended then.
+ */
+void
+ep_check_terminated(const EpLease *lease)
+{
+	/* ours until the lease is given back, and the flag is never taken back */
+	if (ep_conns[lease->slot].terminated)
+		ereport(ERROR,
+				(errcode(ERRCODE_ADMIN_SHUTDOWN),
+				 errmsg("connection to remote server \"%s\" was terminated by an administrator", lease->ref->name)));
+}
+
+/*
+ * The connection is gone, and the remote has not said why: 08006, or 57P01 if
+ * an administrator had it ended.  why is a sentence that says what we know.
  */
 void
 ep_raise_lost(EpLease *lease, const char *why)
 {
 	ep_lease_mark_broken(lease);
+	ep_check_terminated(lease);
 	ereport(ERROR,
 			(errcode(ERRCODE_CONNECTION_FAILURE),
 			 errmsg("connection to remote server \"%s\" was lost", lease->ref->name),

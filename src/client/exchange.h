@@ -93,6 +93,7 @@ extern void ep_exchange_check(const char *pool, EpLeaseKind kind, const struct E
 extern void ep_raise_remote(EpLease *lease, const EpErrorFields *fields,
 							const char *sql) pg_attribute_noreturn();
 extern void ep_forward_notice(EpLease *lease, const EpErrorFields *fields);
+extern void ep_check_terminated(const EpLease *lease);
 extern void ep_raise_lost(EpLease *lease, const char *why) pg_attribute_noreturn();
 extern void ep_raise_malformed(EpLease *lease, const char *what) pg_attribute_noreturn();
 extern const char *ep_clean_text(const char *text);

@@ -295,7 +295,12 @@ dispose(EpPool *pool, EpConn *conn, EpLease *lease, bool broken)
 {
 	uint64		word = pg_atomic_exchange_u64(&conn->lease_word, 0);
 
-	if (broken || conn->dead || EP_LW_BITS(word) == EP_LW_REVOKED)
+	/*
+	 * what a terminated connection was busy with is cancelled before it is
+	 * ended
+	 */
+	if (broken || EP_LW_BITS(word) == EP_LW_REVOKED ||
+		(conn->dead && !(conn->terminated && in_the_middle(lease))))
 	{
 		pool->lost |= lease->broken;
 		ep_conn_to_broken(conn);

@@ -76,6 +76,8 @@ extern void ep_lease_install(void);
 /* acquire.c */
 extern double ep_ref_acquire_timeout(const EpPoolRef *ref);
 extern void ep_acquire_abandon(void);
+extern bool ep_worker_is_away(const EpPool *pool);
+extern void ep_raise_worker_away(void) pg_attribute_noreturn();
 
 /* lease.c, for acquire.c and enter.c alone */
 extern EpLease *ep_lease_prepare(EpPoolRef *ref, EpLeaseKind kind, bool hold, const char *name);

@@ -103,6 +103,20 @@ ep_server_uncommitted(Oid server)
 	return result;
 }
 
+/* The same for a user mapping. */
+bool
+ep_mapping_uncommitted(Oid mapping)
+{
+	HeapTuple	tuple = SearchSysCache1(USERMAPPINGOID, ObjectIdGetDatum(mapping));
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	result = written_by_us(tuple);
+	ReleaseSysCache(tuple);
+	return result;
+}
+
 static EpMapping *
 mapping_from_tuple(int cache, HeapTuple tuple)
 {
@@ -776,6 +790,13 @@ append_pools_of(List *pools, Oid server)
 			wipe_options(same->options);
 	}
 	return pools;
+}
+
+/* The pools of one server, in the same form. */
+List *
+ep_list_pools_of(Oid server)
+{
+	return append_pools_of(NIL, server);
 }
 
 /*

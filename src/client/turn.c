@@ -198,6 +198,9 @@ more(EpTurn *turn)
 		int			happened;
 
 		CHECK_FOR_INTERRUPTS();
+		if (unlikely(turn->conn->terminated))
+			count(turn, true);
+		ep_check_terminated(turn->lease);
 		timeout = time_left(turn);
 		if (!turn->send_failed && flush(turn))
 			events |= WL_SOCKET_WRITEABLE;

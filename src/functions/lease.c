@@ -11,7 +11,6 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/timestamp.h"
 
 #include "client/lease.h"
 #include "functions/target.h"
@@ -19,27 +18,6 @@
 PG_FUNCTION_INFO_V1(enhanced_pool_acquire);
 PG_FUNCTION_INFO_V1(enhanced_pool_release);
 PG_FUNCTION_INFO_V1(enhanced_pool_release_all);
-
-/* Seconds from which on a wait counts as one without limit: about thirty years. */
-#define LIMITLESS	1.0e9
-
-/*
- * The wait that an interval means, as ep_lease_acquire() takes it: seconds,
- * 0 for none at all, negative for one without limit.  A month has 30 days.
- */
-static double
-seconds_of(const Interval *interval)
-{
-	double		days = (double) interval->month * DAYS_PER_MONTH + interval->day;
-	double		seconds = days * SECS_PER_DAY + (double) interval->time / USECS_PER_SEC;
-
-	if (seconds < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("timeout must not be negative"),
-				 errhint("Pass '0' to not wait at all, or null for the pool's acquire_timeout.")));
-	return seconds >= LIMITLESS ? -1 : seconds;
-}
 
 /* The name to lease under; NULL if none is given. */
 static const char *
@@ -82,7 +60,7 @@ enhanced_pool_acquire(PG_FUNCTION_ARGS)
 {
 	bool		hold = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
 	const char *name = lease_name(fcinfo, 3);
-	double		timeout = PG_ARGISNULL(1) ? 0 : seconds_of(PG_GETARG_INTERVAL_P(1));
+	double		timeout = PG_ARGISNULL(1) ? 0 : ep_arg_seconds(fcinfo, 1, "Pass '0' to not wait at all, or null for the pool's acquire_timeout.");
 	EpPoolRef  *ref = ep_arg_pool(fcinfo, 0);
 	EpLease    *lease = NULL;
 

@@ -13,6 +13,7 @@
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "client/params.h"
 #include "functions/target.h"
@@ -32,6 +33,29 @@ ep_arg_text(FunctionCallInfo fcinfo, int arg, const char *what)
 	if (PG_ARGISNULL(arg))
 		raise_null(what);
 	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+/* Seconds from which on a wait counts as one without limit: about thirty years. */
+#define LIMITLESS	1.0e9
+
+/*
+ * The wait that an argument of type interval means: seconds, 0 for none at all,
+ * negative for one without limit.  A month has 30 days.  Raises 22023, with that
+ * hint, if it is negative itself.
+ */
+double
+ep_arg_seconds(FunctionCallInfo fcinfo, int arg, const char *hint)
+{
+	const Interval *interval = PG_GETARG_INTERVAL_P(arg);
+	double		days = (double) interval->month * DAYS_PER_MONTH + interval->day;
+	double		seconds = days * SECS_PER_DAY + (double) interval->time / USECS_PER_SEC;
+
+	if (seconds < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("timeout must not be negative"),
+				 errhint("%s", hint)));
+	return seconds >= LIMITLESS ? -1 : seconds;
 }
 
 /*

@@ -25,6 +25,7 @@ extern EpTarget ep_target_open(FunctionCallInfo fcinfo, int arg);
 extern void ep_target_close(EpTarget *target);
 extern void ep_target_check(FunctionCallInfo fcinfo, int arg);
 extern char *ep_arg_text(FunctionCallInfo fcinfo, int arg, const char *what);
+extern double ep_arg_seconds(FunctionCallInfo fcinfo, int arg, const char *hint);
 extern EpPoolRef *ep_arg_pool(FunctionCallInfo fcinfo, int arg);
 extern int64 ep_arg_lease(FunctionCallInfo fcinfo, int arg);
 

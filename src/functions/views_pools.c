@@ -24,7 +24,7 @@ PG_FUNCTION_INFO_V1(enhanced_pool_pools);
 
 #define LIST_SIZE	1024		/* hosts or ports, cut if they are longer */
 
-/* One row; without pointers, so that it can be filled under a lock. */
+/* One row; with no pointers but to constants, so that it can be filled under a lock. */
 typedef struct PoolRow
 {
 	EpPoolKey	key;
@@ -39,7 +39,7 @@ typedef struct PoolRow
 	int			max_overflow;
 
 	/* of an open pool, else all zero */
-	bool		open;
+	const char *state;			/* NULL for a pool that is not open */
 	EpBreakerState breaker;
 	int			size;
 	int			active;
@@ -104,11 +104,22 @@ describe_def(const EpPoolDef *def, PoolRow *row)
 }
 
 /* Caller holds the pool's lock. */
+static const char *
+state_of(const EpPool *pool)
+{
+	if (pool->closing)
+		return "closed";
+	if (pool->paused)
+		return "paused";
+	return pool->n_outdated > 0 ? "recycling" : "active";
+}
+
+/* Caller holds the pool's lock. */
 static void
 describe_pool(const EpPool *pool, uint64 now_us, PoolRow *row)
 {
 	describe_def(&pool->def, row);
-	row->open = !pool->closing;
+	row->state = state_of(pool);
 	row->breaker = pool->breaker.state;
 	row->size = pool->size;
 	row->active = pool->n_leased;
@@ -158,7 +169,7 @@ put_row(EpView *view, const PoolRow *row)
 	ep_put_text(view, visible ? row->host : NULL);
 	ep_put_text(view, visible ? row->port : NULL);
 	ep_put_text(view, visible ? row->dbname : NULL);
-	ep_put_text(view, row->open ? "active" : "closed");
+	ep_put_text(view, row->state ? row->state : "closed");
 	ep_put_text(view, ep_breaker_name(row->breaker));
 	ep_put_text(view, ep_setting_defs[EP_S_STRATEGY].values[row->strategy].name);
 	ep_put_int(view, row->size);

@@ -301,6 +301,7 @@ ep_conn_to_leased(EpConn *conn, int procno)
 	conn->lease = 0;
 	conn->kind = EP_KIND_STATEMENT;
 	conn->hold = false;
+	conn->leak_reported = false;
 	conn->lease_name[0] = '\0';
 	conn->query_start = 0;
 	write_query(conn, "", 0);	/* the last holder's is not the next one's to see */
@@ -340,6 +341,35 @@ ep_conn_to_closing(EpConn *conn)
 	move(conn, EP_CLOSING);
 }
 
+/*
+ * An administrator wants the connection ended, whatever it is doing.  What is
+ * idle is BROKEN after this.  A holder sees the flag when it uses the
+ * connection next or, in an exchange, when it looks for the answer; the caller
+ * wakes it.  The rest is up to the worker, which the caller wakes, too.  The pool
+ * gets another connection in its place.  Returns false if it is being ended
+ * already.  Caller holds the pool's lock.
+ */
+bool
+ep_conn_terminate(EpConn *conn)
+{
+	EpPool	   *pool = &ep_pools[conn->pool];
+
+	if (conn->state == EP_FREE || conn->state == EP_BROKEN || conn->state == EP_CLOSING || conn->terminated)
+		return false;
+	ep_pool_refill(pool);
+	conn->terminated = conn->dead = true;
+	if (conn->state == EP_LEASED)
+	{
+		uint64		resting = EP_LW(conn->conn_id, conn->owner, EP_LW_RESTING);
+
+		pg_atomic_compare_exchange_u64(&conn->lease_word, &resting,
+									   EP_LW(conn->conn_id, conn->owner, EP_LW_REVOKED));
+	}
+	else if (conn->state == EP_IDLE)
+		ep_conn_to_broken(conn);
+	return true;
+}
+
 /* Give the slot back; the remote has let go of the connection, or never had it. */
 void
 ep_conn_to_free(EpConn *conn)
@@ -350,6 +380,9 @@ ep_conn_to_free(EpConn *conn)
 	if (conn->state != EP_FREE)
 		return;
 	pool->size--;
+	if (conn->conn_id < pool->keep_from)
+		pool->n_outdated--;
+	ep_pool_check_filled(pool);
 	if (conn->created_us != 0 && !conn->probe)
 		pool->stats.total_closed++; /* what never was a connection is a connection_error */
 	conn->conn_id = 0;

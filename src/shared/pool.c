@@ -34,6 +34,60 @@ ep_pool_find(const EpPoolKey *key)
 	return -1;
 }
 
+/* Counting begins at zero.  Caller holds the pool's lock. */
+void
+ep_pool_reset_stats(EpPool *pool)
+{
+	memset(&pool->stats, 0, sizeof(EpPoolStats));
+	pool->stats_reset = GetCurrentTimestamp();
+}
+
+/* The pool is as if it were opened at this moment.  Caller holds its lock. */
+static void
+begin_anew(EpPool *pool, const EpPoolDef *def)
+{
+	ep_pool_reset_stats(pool);
+	pool->fill_target = EP_INT(&def->set, EP_S_INITIAL_SIZE);
+	pool->opened_at = pool->stats_reset;
+	pool->closing = false;
+}
+
+/*
+ * None of the pool's present connections is lent any more, and the worker ends
+ * them as soon as nobody uses them.  Caller holds the pool's lock.
+ */
+void
+ep_pool_outdate(EpPool *pool)
+{
+	/*
+	 * numbers are given to connections of this pool under its lock, and only
+	 * grow
+	 */
+	pool->keep_from = pg_atomic_read_u64(&ep_control->next_conn_id);
+	pool->n_outdated = pool->size;
+	pool->def_version++;
+}
+
+/*
+ * Is the pool filled, to the size that it was to get?  Not as long as some of
+ * its connections are to be replaced.  Caller holds the pool's lock.
+ */
+void
+ep_pool_check_filled(EpPool *pool)
+{
+	int			wanted = Min(pool->fill_target, EP_INT(&pool->def.set, EP_S_MAX_SIZE));
+
+	if (pool->n_outdated == 0 && ep_pool_size(pool) - pool->n_ending >= wanted)
+		pool->fill_target = 0;
+}
+
+/* What is about to be ended is to be replaced, to the present size.  Caller holds the pool's lock. */
+void
+ep_pool_refill(EpPool *pool)
+{
+	pool->fill_target = Max(pool->fill_target, ep_pool_size(pool) - pool->n_ending);
+}
+
 /*
  * Forget what went wrong so far, as it may be mended now: the next attempt to
  * connect is made at once, and the breaker is closed.  Caller holds the pool's
@@ -55,8 +109,8 @@ ep_pool_forget_failures(EpPool *pool)
 
 /*
  * Take over a new definition.  Caller holds the pool's lock.  Connections
- * made from another definition are found by their conn_hash and replaced.
- * Returns whether that closed the pool's breaker.
+ * made from another definition are replaced.  Returns whether that closed the
+ * pool's breaker.
  */
 static bool
 update_def(EpPool *pool, const EpPoolDef *def)
@@ -67,27 +121,24 @@ update_def(EpPool *pool, const EpPoolDef *def)
 		!pool->stale && !pool->closing && strcmp(pool->def.name, def->name) == 0)
 		return false;
 	if (pool->def.conn_hash != def->conn_hash)
+	{
 		explicit_bzero(pool->def.password, sizeof(pool->def.password));
+		ep_pool_outdate(pool);
+	}
 
 	/* whatever was changed may be what keeps the pool from connecting */
 	reset = ep_pool_forget_failures(pool);
 	if (pool->closing)
-	{
-		memset(&pool->stats, 0, sizeof(EpPoolStats));
-		pool->fill_target = EP_INT(&def->set, EP_S_INITIAL_SIZE);
-		pool->opened_at = GetCurrentTimestamp();
-	}
+		begin_anew(pool, def);
 	pool->def = *def;
 	pool->def_version++;
 	pool->stale = false;
-	pool->closing = false;
-	ep_wake_worker(pool->worker);
 	return reset;
 }
 
 /* Begin a pool in a free place.  Caller holds registry_lock exclusively. */
 static void
-open_place(EpPool *pool, const EpPoolDef *def)
+open_place(EpPool *pool, const EpPoolDef *def, bool paused)
 {
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	memset((char *) pool + offsetof(EpPool, in_use), 0, offsetof(EpPool, closed_epoch) - offsetof(EpPool, in_use));
@@ -97,8 +148,8 @@ open_place(EpPool *pool, const EpPoolDef *def)
 	pool->wait_head = pool->wait_tail = -1;
 	pool->def = *def;
 	pool->def_version = 1;
-	pool->fill_target = EP_INT(&def->set, EP_S_INITIAL_SIZE);
-	pool->opened_at = pool->stats_reset = GetCurrentTimestamp();
+	begin_anew(pool, def);
+	pool->paused = paused;
 	pool->last_acquire_us = pool->last_probe_us = ep_now_us();
 	pool->in_use = true;
 	LWLockRelease(&pool->lock);
@@ -107,7 +158,8 @@ open_place(EpPool *pool, const EpPoolDef *def)
 
 /*
  * All places are taken: close the pool that has been unused longest and has
- * no lease and no waiter.  Caller holds registry_lock.  Returns false if
+ * no lease and no waiter.  One that is paused keeps its place: nobody else
+ * would know of the pause.  Caller holds registry_lock.  Returns false if
  * there is none (one that is closing already counts as found).
  */
 static bool
@@ -121,7 +173,7 @@ make_room(void)
 		bool		usable;
 
 		LWLockAcquire(&pool->lock, LW_SHARED);
-		usable = pool->n_leased == 0 && pool->n_waiting == 0;
+		usable = pool->n_leased == 0 && pool->n_waiting == 0 && !pool->paused;
 		if (usable && pool->closing)
 		{
 			LWLockRelease(&pool->lock);
@@ -134,21 +186,15 @@ make_room(void)
 	if (victim == NULL)
 		return false;
 	LWLockAcquire(&victim->lock, LW_EXCLUSIVE);
-	if (victim->n_leased == 0 && victim->n_waiting == 0)
-		victim->closing = true;
+	if (victim->n_leased == 0 && victim->n_waiting == 0 && !victim->paused)
+		ep_pool_close(victim);
 	LWLockRelease(&victim->lock);
 	ep_wake_worker(victim->worker);
 	return true;
 }
 
-/*
- * Find or open the pool of a definition and bring it up to date.  Takes no
- * locks of the caller's; may wait up to 5 s for another pool's place.
- * Returns the place in ep_pools.  Raises 53400 when every place is taken by a
- * pool that is in use.
- */
-int
-ep_pool_register(const EpPoolDef *def)
+static int
+register_pool(const EpPoolDef *def, bool paused)
 {
 	uint64		deadline = ep_now_us() + ROOM_TIMEOUT_US;
 
@@ -165,8 +211,11 @@ ep_pool_register(const EpPoolDef *def)
 		{
 			LWLockAcquire(&ep_pools[place].lock, LW_EXCLUSIVE);
 			reset = update_def(&ep_pools[place], def);
+			if (paused)
+				ep_pool_pause(&ep_pools[place]);
 			LWLockRelease(&ep_pools[place].lock);
 			LWLockRelease(&ep_control->registry_lock);
+			ep_wake_worker(ep_pools[place].worker);
 			ConditionVariableCancelSleep();
 			if (reset)
 				ereport(LOG,
@@ -178,7 +227,7 @@ ep_pool_register(const EpPoolDef *def)
 		{
 			if (!ep_pools[place].in_use)
 			{
-				open_place(&ep_pools[place], def);
+				open_place(&ep_pools[place], def, paused);
 				LWLockRelease(&ep_control->registry_lock);
 				ConditionVariableCancelSleep();
 				return place;
@@ -199,6 +248,25 @@ ep_pool_register(const EpPoolDef *def)
 		(void) ConditionVariableTimedSleep(&ep_control->place_freed, 100,
 										   ep_wait_event_compat("EnhancedPoolRegister"));
 	}
+}
+
+/*
+ * Find or open the pool of a definition and bring it up to date.  Takes no
+ * locks of the caller's; may wait up to 5 s for another pool's place.
+ * Returns the place in ep_pools.  Raises 53400 when every place is taken by a
+ * pool that is in use.
+ */
+int
+ep_pool_register(const EpPoolDef *def)
+{
+	return register_pool(def, false);
+}
+
+/* The same for a pool that is to be paused; nothing is connected for it. */
+int
+ep_pool_register_paused(const EpPoolDef *def)
+{
+	return register_pool(def, true);
 }
 
 /* Apply a mark to every pool of a database, server or mapping; InvalidOid matches any. */
@@ -222,9 +290,8 @@ mark_pools(Oid database, Oid server, Oid mapping, bool closing)
 		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 		if (closing)
 		{
-			pool->closing = true;
-			explicit_bzero(pool->def.password, sizeof(pool->def.password));
-			pool->def_version++;
+			pool->paused = false;	/* there is nothing left to resume */
+			ep_pool_close(pool);
 		}
 		else
 			pool->stale = true;
@@ -254,9 +321,118 @@ ep_pool_mark_closing(Oid database, Oid server, Oid mapping)
 	mark_pools(database, server, mapping, true);
 }
 
+/* ---------------------------------------------------------- administration */
+
 /*
- * Free the place of a pool that is closing once nothing is left in it.  The
- * caller, the pool's worker, holds no lock.
+ * No leases from now on, and no connections: those that are idle are ended,
+ * those that are leased when they come back.  Waiters go on waiting.  Caller
+ * holds the pool's lock.
+ */
+void
+ep_pool_pause(EpPool *pool)
+{
+	pool->paused = true;
+	ep_pool_outdate(pool);
+}
+
+/* The pool is open again, as at its first use.  Caller holds its lock. */
+void
+ep_pool_resume(EpPool *pool)
+{
+	if (!pool->paused)
+		return;
+	pool->paused = false;
+	/* what kept it from connecting may be what it was paused for */
+	(void) ep_pool_forget_failures(pool);
+	pool->fill_target = EP_INT(&pool->def.set, EP_S_INITIAL_SIZE);
+}
+
+/* Every connection is replaced, as many as there are.  Caller holds the pool's lock. */
+void
+ep_pool_recycle(EpPool *pool)
+{
+	ep_pool_refill(pool);
+	ep_pool_outdate(pool);
+}
+
+/*
+ * The pool ends: who waits is refused, connections are ended as soon as nobody
+ * uses them, and when none is left its place is free.  If somebody wants a
+ * lease before that, it begins anew.  Caller holds the pool's lock.
+ */
+void
+ep_pool_close(EpPool *pool)
+{
+	ep_pool_outdate(pool);
+	ep_pool_reset_stats(pool);
+	pool->refused_below = pool->next_ticket;
+	pool->closing = true;
+	/* one that is paused stays: see ep_pool_try_free */
+	if (!pool->paused)
+		explicit_bzero(pool->def.password, sizeof(pool->def.password));
+}
+
+/* Does an open pool belong to a set?  Caller holds its lock. */
+bool
+ep_pool_in_set(const EpPool *pool, const EpPoolSet *set)
+{
+	const EpPoolDef *def = &pool->def;
+
+	return pool->in_use &&
+		(!OidIsValid(set->database) || def->key.database == set->database) &&
+		(!OidIsValid(set->server) || def->key.server == set->server) &&
+		(set->every_role || def->mapping_role == set->role);
+}
+
+/*
+ * Does something to each open pool of a set, under its lock, and lets worker
+ * and waiters look at it.  The caller holds no lock.
+ */
+void
+ep_pool_each(const EpPoolSet *set, EpPoolAction act)
+{
+	LWLockAcquire(&ep_control->registry_lock, LW_SHARED);
+	for (int i = 0; i < ep_control->max_pools; i++)
+	{
+		EpPool	   *pool = &ep_pools[i];
+		bool		found;
+
+		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+		found = ep_pool_in_set(pool, set);
+		if (found)
+			act(pool);
+		LWLockRelease(&pool->lock);
+		if (found)
+		{
+			ep_queue_wake_all(pool);
+			ep_wake_worker(pool->worker);
+		}
+	}
+	LWLockRelease(&ep_control->registry_lock);
+}
+
+/* How many connections of the open pools of a set are leased.  The caller holds no lock. */
+int
+ep_pool_count_leased(const EpPoolSet *set)
+{
+	int			n = 0;
+
+	for (int i = 0; i < ep_control->max_pools; i++)
+	{
+		EpPool	   *pool = &ep_pools[i];
+
+		LWLockAcquire(&pool->lock, LW_SHARED);
+		if (ep_pool_in_set(pool, set))
+			n += pool->n_leased;
+		LWLockRelease(&pool->lock);
+	}
+	return n;
+}
+
+/*
+ * Free the place of a pool that is closing once nothing is left in it.  One
+ * that is paused begins anew in it: the pause lasts.  The caller, the pool's
+ * worker, holds no lock.
  */
 void
 ep_pool_try_free(EpPool *pool)
@@ -265,9 +441,14 @@ ep_pool_try_free(EpPool *pool)
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	if (pool->in_use && pool->closing && pool->size == 0 && pool->n_waiting == 0)
 	{
-		pool->in_use = false;
-		pool->generation = 0;
-		explicit_bzero(&pool->def, sizeof(EpPoolDef));
+		if (pool->paused)
+			begin_anew(pool, &pool->def);
+		else
+		{
+			pool->in_use = false;
+			pool->generation = 0;
+			explicit_bzero(&pool->def, sizeof(EpPoolDef));
+		}
 	}
 	LWLockRelease(&pool->lock);
 	LWLockRelease(&ep_control->registry_lock);

@@ -113,13 +113,24 @@ ep_queue_wake_all(const EpPool *pool)
 }
 
 /*
+ * Is the connection of the past, because the definition that it was made from
+ * was altered, or the pool recycled, paused or closed?  Caller holds the
+ * pool's lock.
+ */
+bool
+ep_conn_outdated(const EpPool *pool, const EpConn *conn)
+{
+	return conn->conn_hash != pool->def.conn_hash || conn->conn_id < pool->keep_from;
+}
+
+/*
  * Is the connection to be ended as soon as nobody uses it?  Caller holds the
  * pool's lock.
  */
 bool
 ep_conn_must_go(const EpPool *pool, const EpConn *conn)
 {
-	return conn->dead || pool->closing || conn->conn_hash != pool->def.conn_hash ||
+	return conn->dead || pool->closing || ep_conn_outdated(pool, conn) ||
 		(conn->overflow && pool->wait_head < 0) ||
 		(conn->expires_us != 0 && ep_now_us() >= conn->expires_us);
 }
@@ -150,7 +161,7 @@ may_barge(const EpConn *conn, int proc)
  * A connection is clean enough to be used again: give it to the first waiter
  * or put it on the idle list.  Caller holds the pool's lock, and passes what is
  * returned to ep_wake_given after releasing it.  A connection that is to go
- * (made from an older definition, beyond the limits, pool closing) becomes BROKEN for the worker to
+ * (outdated, beyond the limits, pool closing) becomes BROKEN for the worker to
  * end, one that carries another role's state than the first waiter's becomes
  * RESETTING.
  */
@@ -170,7 +181,12 @@ ep_conn_give(EpPool *pool, EpConn *conn)
 		ep_conn_to_resetting(conn);
 		return EP_GIVEN_TO_WORKER;
 	}
-	if (proc < 0 || may_barge(conn, proc))
+
+	/*
+	 * while the definition is stale nobody can tell whether this connection
+	 * fits it: the waiter reads it first, and then looks at the idle list
+	 */
+	if (proc < 0 || pool->stale || may_barge(conn, proc))
 	{
 		ep_conn_to_idle(conn);
 		given.wake_next = ep_queue_next(pool);
@@ -198,13 +214,13 @@ ep_wake_given(const EpPool *pool, EpGiven given)
 }
 
 /*
- * May an idle connection be lent?  The worker ends those whose definition was
- * changed, but only when its turn comes: until then they are not for use.
+ * May an idle connection be lent?  The worker ends those that are outdated, but
+ * only when its turn comes: until then they are not for use.
  */
 static inline bool
 may_lend(const EpPool *pool, const EpConn *conn)
 {
-	return !conn->dead && conn->conn_hash == pool->def.conn_hash;
+	return !conn->dead && !ep_conn_outdated(pool, conn);
 }
 
 /*

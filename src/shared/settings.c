@@ -145,7 +145,7 @@ const EpSettingDef ep_setting_defs[EP_NSETTINGS] = {
 			 "Ends an open session that is idle for longer than this."),
 	DURATION(EP_S_SESSION_TIMEOUT, "session_timeout", 0, ZERO,
 			 "Ends a session that is open for longer than this."),
-	DURATION(EP_S_LEAK_DETECTION_THRESHOLD, "leak_detection_threshold", 0, ZERO,
+	DURATION(EP_S_LEAK_DETECTION_THRESHOLD, "leak_detection_threshold", 0, ZERO | ACTS,
 			 "Reports a lease that is held for longer than this."),
 	SWITCH(EP_S_LOG_CONNECTIONS, "log_connections", 0, ACTS,
 		   "Logs each connection that is opened or closed."),

@@ -121,6 +121,7 @@ typedef struct EpPool
 	bool		in_use;			/* registry_lock and lock to write, either to read */
 	bool		closing;		/* dropped or closed: no new leases, freed when empty */
 	bool		stale;			/* catalogs changed: the next acquire registers the pool anew */
+	bool		paused;			/* by an administrator: no leases, no connections */
 	uint32		generation;		/* changes when this place is given to another pool */
 	int			worker;			/* index of the worker that serves it */
 	uint32		def_version;	/* bumped with every change of def */
@@ -137,12 +138,15 @@ typedef struct EpPool
 	int			idle_head;		/* most recently used first, EpConn slots */
 	int			idle_tail;
 	int			fill_target;	/* open up to this many (initial_size at first, then 0) */
+	uint64		keep_from;		/* connections with a lower conn_id are not lent any more, and replaced */
+	int			n_outdated;		/* how many of those there still are */
 
 	/* queue of waiters: proc numbers, first come first served */
 	int			wait_head;
 	int			wait_tail;
 	int			n_waiting;
 	uint64		next_ticket;	/* handed to each waiter; its position in the queue is by ticket */
+	uint64		refused_below;	/* waiters with a lower ticket are told that the pool was closed */
 
 	/* connecting */
 	uint64		failed_walks;	/* walks over all hosts that failed; only grows */
@@ -270,7 +274,9 @@ typedef struct EpConn
 	bool		cancel_wanted;	/* holder asks the worker to send a cancel request */
 	bool		cancel_busy;	/* worker: a cancel request is not finished */
 	bool		needs_rollback; /* with RESETTING: ROLLBACK first */
-	bool		dead;			/* worker saw the remote's end of file */
+	bool		dead;			/* worker saw the remote's end of file, or it is to be ended anyway */
+	bool		terminated;		/* an administrator has it ended: its user gets 57P01 */
+	bool		leak_reported;	/* this lease was logged as held for too long */
 	EpUnfinished unfinished;	/* with CANCELLING */
 	EpLeaseKind kind;
 	int64		lease;			/* number of the lease */
@@ -395,6 +401,30 @@ extern bool ep_pool_forget_failures(EpPool *pool);
 extern void ep_pool_mark_stale(Oid database, Oid server, Oid mapping);
 extern void ep_pool_mark_closing(Oid database, Oid server, Oid mapping);
 extern void ep_pool_try_free(EpPool *pool);
+extern void ep_pool_outdate(EpPool *pool);
+extern void ep_pool_check_filled(EpPool *pool);
+extern void ep_pool_refill(EpPool *pool);
+
+/* pool.c: what an administrator does to pools */
+typedef struct EpPoolSet
+{
+	Oid			database;		/* InvalidOid: of every database */
+	Oid			server;			/* InvalidOid: of every server */
+	bool		every_role;
+	Oid			role;			/* of the mapping, InvalidOid for PUBLIC; without every_role */
+} EpPoolSet;
+
+typedef void (*EpPoolAction) (EpPool *pool);
+
+extern int	ep_pool_register_paused(const EpPoolDef *def);
+extern bool ep_pool_in_set(const EpPool *pool, const EpPoolSet *set);
+extern void ep_pool_each(const EpPoolSet *set, EpPoolAction act);
+extern int	ep_pool_count_leased(const EpPoolSet *set);
+extern void ep_pool_pause(EpPool *pool);
+extern void ep_pool_resume(EpPool *pool);
+extern void ep_pool_recycle(EpPool *pool);
+extern void ep_pool_close(EpPool *pool);
+extern void ep_pool_reset_stats(EpPool *pool);
 
 /* remote.c */
 extern uint64 ep_remote_hash(const EpPoolDef *def);
@@ -413,6 +443,7 @@ typedef struct EpGiven
 extern void ep_queue_join(EpPool *pool, int procno);
 extern void ep_queue_leave(EpPool *pool, int procno);
 extern void ep_queue_wake_all(const EpPool *pool);
+extern bool ep_conn_outdated(const EpPool *pool, const EpConn *conn);
 extern bool ep_conn_must_go(const EpPool *pool, const EpConn *conn);
 extern int	ep_queue_next(EpPool *pool);
 extern EpGiven ep_conn_give(EpPool *pool, EpConn *conn);
@@ -433,6 +464,7 @@ extern void ep_conn_to_validating(EpConn *conn);
 extern void ep_conn_to_broken(EpConn *conn);
 extern void ep_conn_to_closing(EpConn *conn);
 extern void ep_conn_to_free(EpConn *conn);
+extern bool ep_conn_terminate(EpConn *conn);
 extern const char *ep_conn_state_name(EpConnState state);
 extern Size ep_query_text_size(void);
 extern void ep_conn_set_query(EpConn *conn, const char *sql);

@@ -346,8 +346,7 @@ ep_attempt_succeeded(EpKept *kept)
 	pool->backoff = 0;
 	pool->next_try_at = 0;
 	pool->stats.total_created++;
-	if (ep_pool_size(pool) - pool->n_ending >= pool->fill_target)
-		pool->fill_target = 0;
+	ep_pool_check_filled(pool);
 	count_for(pool, &news);
 	LWLockRelease(&pool->lock);
 	tell(pool, &news);

@@ -135,6 +135,18 @@ ep_closer_finish(EpKept *kept)
 		ereport(LOG, (errmsg("pool \"%s\": connection " UINT64_FORMAT " closed", name, conn_id)));
 }
 
+/*
+ * Says goodbye while a backend still has the lease, which was revoked: it sends
+ * nothing any more.
+ */
+void
+ep_closer_hang_up(EpKept *kept)
+{
+	if (!kept->hung_up)
+		send_terminate(kept->fd, SHUT_WR);
+	kept->hung_up = true;
+}
+
 /* The same at once and for good, while the worker exits: the slot is not touched. */
 void
 ep_closer_abandon(EpKept *kept)

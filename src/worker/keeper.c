@@ -288,7 +288,9 @@ tick_slot(EpKept *kept, uint64 now_us)
 		}
 		ep_loop_wake_at(kept->deadline);
 	}
-	if (state == EP_BROKEN)
+	if (ep_kept_conn(kept)->terminated && (state == EP_RESETTING || state == EP_VALIDATING))
+		ep_kept_break(kept, "an administrator terminated it");
+	else if (state == EP_BROKEN)
 		ep_closer_begin(kept);
 	else if (state != EP_CLOSING && state != EP_CONNECTING)
 		ep_tender_tick(kept, state, now_us);
@@ -318,6 +320,7 @@ ep_keeper_tick(uint64 now_us)
 	}
 	if (timer)
 	{
+		ep_upkeep_leases(now_us);
 		if (my_worker == 0)
 		{
 			ep_watchdog_tick();

@@ -51,6 +51,7 @@ typedef struct EpKept
 	EpCancelKey key;
 	EpCancel   *cancel;			/* requests on their way, or NULL */
 	bool		no_options;		/* settings go as SET */
+	bool		hung_up;		/* Terminate was sent although somebody has a lease on it */
 	uint64		failed_before;	/* the pool's failed_walks when the walk began */
 	uint64		began_us;		/* when that was */
 	uint64		remote_hash;	/* where it leads */
@@ -108,10 +109,12 @@ extern void ep_closer_begin(EpKept *kept);
 extern void ep_closer_event(EpKept *kept);
 extern void ep_closer_finish(EpKept *kept);
 extern void ep_closer_abandon(EpKept *kept);
+extern void ep_closer_hang_up(EpKept *kept);
 
 /* upkeep.c */
 extern void ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer);
 extern void ep_upkeep_reload(void);
+extern void ep_upkeep_leases(uint64 now_us);
 
 /* watchdog.c */
 extern void ep_watchdog_tick(void);

@@ -236,7 +236,7 @@ ep_opener_open(EpPool *pool, bool overflow, bool probe)
 	uint64		failed_before = 0;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	conn = pool->in_use && !pool->closing ? ep_conn_alloc(pool, ep_keeper_epoch(), overflow, probe) : NULL;
+	conn = pool->in_use && !pool->closing && !pool->paused ? ep_conn_alloc(pool, ep_keeper_epoch(), overflow, probe) : NULL;
 	if (conn)
 	{
 		def = pool->def;

@@ -50,6 +50,32 @@ cancel_settled(EpKept *kept)
 	return given_up ? SETTLED_NEVER : SETTLED;
 }
 
+/*
+ * An administrator has the connection ended.  A holder in an exchange sees that
+ * by itself; one that rests finds its lease revoked, and the remote need not
+ * wait for that.
+ */
+static void
+end_leased(EpKept *kept)
+{
+	EpConn	   *conn = ep_kept_conn(kept);
+	EpPool	   *pool = ep_kept_pool(kept);
+	bool		revoked = false;
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	if (conn->state == EP_LEASED && conn->conn_id == kept->conn_id)
+	{
+		uint64		word = EP_LW(conn->conn_id, conn->owner, EP_LW_RESTING);
+
+		revoked = pg_atomic_compare_exchange_u64(&conn->lease_word, &word,
+												 EP_LW(conn->conn_id, conn->owner, EP_LW_REVOKED)) ||
+			EP_LW_BITS(word) == EP_LW_REVOKED;
+	}
+	LWLockRelease(&pool->lock);
+	if (revoked)
+		ep_closer_hang_up(kept);
+}
+
 /* A holder that goes on with its connection has asked for a cancel, or its statement has ended. */
 static void
 tend_leased(EpKept *kept, uint64 now_us)
@@ -324,6 +350,8 @@ ep_tender_tick(EpKept *kept, EpConnState state, uint64 now_us)
 	switch (state)
 	{
 		case EP_LEASED:
+			if (ep_kept_conn(kept)->terminated)
+				end_leased(kept);
 			tend_leased(kept, now_us);
 			break;
 		case EP_CANCELLING:

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
@@ -65,7 +66,7 @@ read_input(const EpPool *pool, uint64 now_us, EpSizingInput *in)
 	in->bound = now_us < pool->bound_until_us ? pool->bound : 0;
 	in->breaker = pool->breaker.state;
 	in->lost = pool->lost;
-	in->closing = pool->closing;
+	in->closing = pool->closing || pool->paused;
 	in->failing = pool->failing;
 	in->unused = now_us > pool->last_acquire_us + UNUSED_US;
 }
@@ -80,8 +81,10 @@ reason_to_end(const EpPool *pool, const EpConn *conn, uint64 now_us, int alive, 
 
 	if (pool->closing)
 		return "the pool is closed";
-	if (conn->conn_hash != pool->def.conn_hash)
-		return "it was made from an older definition";
+	if (pool->paused)
+		return "the pool is paused";
+	if (ep_conn_outdated(pool, conn))
+		return conn->conn_id < pool->keep_from ? "it is to be replaced" : "it was made from an older definition";
 	if (conn->expires_us != 0 && now_us >= conn->expires_us)
 		return "max_lifetime";
 	if (idle_timeout > 0 && alive > floor && now_us >= conn->last_used_us + seconds_us(idle_timeout))
@@ -101,9 +104,9 @@ validation_due(const EpPool *pool, const EpConn *conn, uint64 now_us)
 /*
  * Ends or validates idle connections for which it is time, the one unused for
  * longest first.  At most half of them are validated at the same time: others
- * are wanted meanwhile.
+ * are wanted meanwhile.  Returns whether all were looked at.
  */
-static void
+static bool
 look_at_idle(EpPool *pool, uint64 now_us, const EpSizing *sizing)
 {
 	int			ended[ROUND];
@@ -147,6 +150,7 @@ look_at_idle(EpPool *pool, uint64 now_us, const EpSizing *sizing)
 								 pool->def.name, ended[i], reasons[i])));
 	if (n > 0)
 		SetLatch(MyLatch);		/* the next tick closes them, and looks for more */
+	return n < ROUND;
 }
 
 /* ---------------------------------------------------------------- one pool */
@@ -183,6 +187,7 @@ ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer)
 	EpSizing	sizing;
 	uint64		next_try_at;
 	uint32		version;
+	bool		closing;
 
 	if (seen_version == NULL)
 		seen_version = MemoryContextAllocZero(TopMemoryContext, sizeof(uint32) * ep_control->max_pools);
@@ -192,6 +197,7 @@ ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer)
 	read_input(pool, now_us, &in);
 	next_try_at = pool->next_try_at;
 	version = pool->def_version;
+	closing = pool->closing;
 	LWLockRelease(&pool->lock);
 
 	/* a backend that is in the middle of a transaction brings the parameters from before a reload */
@@ -200,10 +206,10 @@ ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer)
 	sizing = ep_sizing_decide(&in);
 	if (timer || sizing.surplus > 0 || (in.closing && in.idle > 0) || version != seen_version[place])
 	{
-		look_at_idle(pool, now_us, &sizing);
-		seen_version[place] = version;
+		if (look_at_idle(pool, now_us, &sizing))
+			seen_version[place] = version;
 	}
-	if (in.closing && in.size == 0 && in.waiting == 0)
+	if (closing && in.size == 0 && in.waiting == 0)
 		ep_pool_try_free(pool);
 	if (sizing.probe)
 		ep_health_probe(pool);
@@ -215,6 +221,90 @@ ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer)
 		ep_loop_wake_at(next_try_at);
 	else
 		open_some(pool, &sizing);
+}
+
+/* ------------------------------------------------------------------- leaks */
+
+/* What is said of a lease that is held for too long; copied under the pool's lock. */
+typedef struct Leak
+{
+	char		pool[NAMEDATALEN];
+	char		name[EP_LEASE_NAME_SIZE];
+	EpLeaseKind kind;
+	int64		lease;
+	uint64		conn_id;
+	double		held_for;		/* seconds */
+	int			pid;
+	Oid			role;
+} Leak;
+
+/*
+ * Is the connection in that slot leased for longer than it may be, and was this
+ * not said before?
+ */
+static bool
+find_leak(EpConn *conn, uint64 now_us, Leak *leak)
+{
+	EpPool	   *pool = &ep_pools[((volatile EpConn *) conn)->pool];
+	double		threshold;
+	bool		found;
+
+	/* a first look without the lock: most pools have no threshold */
+	if (((volatile EpConn *) conn)->state != EP_LEASED || conn->leak_reported ||
+		pool->worker != ep_keeper_worker() || EP_NUM(&pool->def.set, EP_S_LEAK_DETECTION_THRESHOLD) <= 0)
+		return false;
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	threshold = EP_NUM(&pool->def.set, EP_S_LEAK_DETECTION_THRESHOLD);
+	found = pool->in_use && conn->state == EP_LEASED && &ep_pools[conn->pool] == pool &&
+		threshold > 0 && !conn->leak_reported && now_us >= conn->leased_us + seconds_us(threshold);
+	if (found)
+	{
+		conn->leak_reported = true;
+		strlcpy(leak->pool, pool->def.name, sizeof(leak->pool));
+		strlcpy(leak->name, conn->lease_name, sizeof(leak->name));
+		leak->kind = conn->kind;
+		leak->lease = conn->lease;
+		leak->conn_id = conn->conn_id;
+		leak->held_for = (now_us - conn->leased_us) / 1e6;
+		leak->pid = ep_backends[conn->owner].pid;
+		leak->role = conn->lease_role;
+	}
+	LWLockRelease(&pool->lock);
+	return found;
+}
+
+static void
+report_leak(const Leak *leak)
+{
+	char	   *role;
+
+	/* roles are in a shared catalog, which a worker without a database can read */
+	StartTransactionCommand();
+	role = GetUserNameFromId(leak->role, true);
+	ereport(LOG,
+			(errmsg("pool \"%s\": lease %lld has been held for %.3f s by process %d",
+					leak->pool, (long long) leak->lease, leak->held_for, leak->pid),
+			 errdetail("Role \"%s\", connection %llu, %s%s%s%s.", role ? role : "(gone)",
+					   (unsigned long long) leak->conn_id,
+					   leak->kind == EP_KIND_STATEMENT ? "for one statement" : "acquired",
+					   leak->name[0] ? " as \"" : "", leak->name, leak->name[0] ? "\"" : "")));
+	CommitTransactionCommand();
+}
+
+/*
+ * Reports leases of this worker's pools that are held for longer than
+ * leak_detection_threshold, each once.  Called by the timer, with no lock held.
+ */
+void
+ep_upkeep_leases(uint64 now_us)
+{
+	Leak		leak;
+
+	for (int i = 0; i < ep_control->max_connections; i++)
+	{
+		if (find_leak(&ep_conns[i], now_us, &leak))
+			report_leak(&leak);
+	}
 }
 
 /* The configuration was reloaded: what comes from parameters has new values. */

@@ -24,24 +24,38 @@ INSERT INTO expected VALUES
   ('acquire', 'pool text, timeout interval DEFAULT NULL::interval, hold boolean DEFAULT false, name text DEFAULT NULL::text', 'bigint'),
   ('release', 'lease bigint', 'boolean'),
   ('release_all', '', 'integer'),
+  ('configure_pool', 'pool text, options jsonb, role name DEFAULT NULL::name', 'void'),
+  ('pause', 'pool text, timeout interval DEFAULT ''00:00:00''::interval, role name DEFAULT NULL::name', 'integer'),
+  ('resume', 'pool text, role name DEFAULT NULL::name', 'void'),
+  ('recycle', 'pool text, role name DEFAULT NULL::name', 'void'),
+  ('close_pool', 'pool text, role name DEFAULT NULL::name', 'void'),
+  ('prewarm', 'pool text, n integer DEFAULT NULL::integer, role name DEFAULT NULL::name', 'integer'),
+  ('terminate_connection', 'conn_id bigint', 'boolean'),
+  ('reset_stats', 'pool text DEFAULT NULL::text, role name DEFAULT NULL::name', 'void'),
   ('last_remote_error', '', 'TABLE(pool text, sqlstate text, message text, detail text, hint text, constraint_name text)');
 
 CREATE TEMP VIEW actual AS
 SELECT p.oid, p.proname::text AS name,
        replace(pg_get_function_arguments(p.oid), '"timeout"', 'timeout') AS arguments,
        pg_get_function_result(p.oid) AS result,
+       p.proname = ANY ('{configure_pool,pause,resume,recycle,close_pool,prewarm,terminate_connection,reset_stats}') AS administers,
        p.provolatile, p.proparallel, p.proisstrict, p.proleakproof, p.prosecdef
 FROM pg_proc p
 WHERE p.pronamespace = 'enhanced_pool'::regnamespace AND p.proname !~ '^_|_validator$';
 
-SELECT is((SELECT count(*) FROM expected), 32::bigint, 'the list of expected functions');
+SELECT is((SELECT count(*) FROM expected), 40::bigint, 'the list of expected functions');
 SELECT is(a.result, e.result, format('%s(%s)', e.name, e.arguments))
 FROM expected e LEFT JOIN actual a USING (name, arguments)
 ORDER BY e.name COLLATE "C", e.arguments COLLATE "C";
 
 -- what comes first in the arguments is never skipped: NULL is an error (22004), so none is strict
-SELECT is(format('%s%s%s%s%s', provolatile, proparallel, proisstrict, proleakproof, prosecdef), 'vrfff',
-  format('%s is volatile, parallel restricted, not strict, not leakproof, with the caller''s rights', oid::regprocedure))
+SELECT is(format('%s%s%s%s%s', provolatile, proparallel, proisstrict, proleakproof, prosecdef),
+  CASE WHEN administers THEN 'vufff' ELSE 'vrfff' END,
+  format('%s is volatile, parallel %s, not strict, not leakproof, with the caller''s rights', oid::regprocedure,
+         CASE WHEN administers THEN 'unsafe' ELSE 'restricted' END))
+FROM actual ORDER BY name COLLATE "C", arguments COLLATE "C";
+-- everybody may call them; those that administer ask for themselves who may
+SELECT ok(has_function_privilege('public', oid, 'EXECUTE'), format('everybody may call %s', oid::regprocedure))
 FROM actual ORDER BY name COLLATE "C", arguments COLLATE "C";
 
 -- drivers that bind strings without a type must find exactly one of the three forms
@@ -53,11 +67,19 @@ FROM (VALUES ('execute', ' AS t(a int)'), ('execute_json', ''), ('exec', ''), ('
 SELECT throws_ok(format('SELECT * FROM enhanced_pool.%s(NULL::bigint, ''SELECT 1'')%s', f, d), '22004', NULL, f || ': the lease is NULL')
 FROM (VALUES ('execute', ' AS t(a int)'), ('execute_json', ''), ('exec', ''), ('run_script', ''), ('describe', '')) AS v(f, d);
 SELECT throws_ok($$SELECT enhanced_pool.acquire(NULL)$$, '22004', NULL, 'acquire: the pool is NULL');
+SELECT throws_ok(format('SELECT enhanced_pool.%s(NULL%s)', f, a), '22004', NULL, f || ': NULL')
+FROM (VALUES ('configure_pool', ', ''{}'''), ('pause', ''), ('resume', ''), ('recycle', ''), ('close_pool', ''),
+             ('prewarm', ''), ('terminate_connection', '')) AS v(f, a);
+SELECT throws_ok($$SELECT enhanced_pool.configure_pool('p', NULL)$$, '22004', NULL, 'configure_pool: the options are NULL');
 SELECT throws_ok($$SELECT enhanced_pool.release(NULL)$$, '22004', NULL, 'release: the lease is NULL');
 
 -- errors that need no remote server
 SELECT throws_ok($$SELECT enhanced_pool.exec('no such pool', 'SELECT 1')$$, '42704', NULL, 'unknown pool');
 SELECT throws_ok($$SELECT enhanced_pool.exec(123456789::bigint, 'SELECT 1')$$, '08003', NULL, 'unknown lease');
+SELECT throws_ok(format('SELECT enhanced_pool.%s(''no such pool''%s)', f, a), '42704', NULL, f || ': unknown pool')
+FROM (VALUES ('configure_pool', ', ''{}'''), ('pause', ''), ('resume', ''), ('recycle', ''), ('close_pool', ''),
+             ('prewarm', ''), ('reset_stats', '')) AS v(f, a);
+SELECT is(enhanced_pool.terminate_connection(9223372036854775807), false, 'terminating what is not there');
 SELECT is(enhanced_pool.release(123456789), false, 'releasing what is not mine');
 SELECT is(enhanced_pool.release_all(), 0, 'releasing nothing');
 

@@ -80,6 +80,7 @@ SELECT name || ' ' || value || ': ' || on_server(format('%I %L', name, value)) F
   ('reset_query', 'RESET ALL'), ('reset_query', ''),
   ('connect_query', 'SET a.b = 1'), ('connect_query', ''),
   ('statement_cache_size', '0'), ('statement_cache_size', '-1'),
+  ('leak_detection_threshold', '0'), ('leak_detection_threshold', '1min'), ('leak_detection_threshold', '0.5ms'),
   ('log_connections', 'yes'), ('log_connections', 'perhaps'),
   ('application_name', '%S of %u'), ('application_name', '')
 ) AS v(name, value);
@@ -94,7 +95,7 @@ SELECT name || ' ' || value || ': ' || split_part(on_server(format('%I %L', name
   ('failover_enabled', 'off'), ('propagate_settings', 'TimeZone'), ('autocommit', 'off'),
   ('min_sessions', '1'), ('max_sessions', '1'), ('target_free_sessions', '1'),
   ('session_idle_timeout', '1'), ('session_max_lifetime', '1'), ('idle_in_session_timeout', '1'), ('session_timeout', '1'),
-  ('leak_detection_threshold', '1'), ('stats_enabled', 'off'), ('stats_emit_interval', '1')
+  ('stats_enabled', 'off'), ('stats_emit_interval', '1')
 ) AS v(name, value);
 SELECT on_server($$autocommit 'off'$$);
 

@@ -164,12 +164,16 @@ foreach my $sql (
 	'SELECT * FROM enhanced_pool.pool_metrics', 'SELECT * FROM enhanced_pool.connection_metrics',
 	'SELECT * FROM enhanced_pool.leases', 'SELECT * FROM enhanced_pool.waiters',
 	"SELECT enhanced_pool.exec('p', 'SELECT 1')", "SELECT enhanced_pool.exec(7, 'SELECT 1')",
-	'SELECT enhanced_pool.release(7)', 'SELECT enhanced_pool.release_all()')
+	'SELECT enhanced_pool.release(7)', 'SELECT enhanced_pool.release_all()',
+	(map { "SELECT enhanced_pool.$_('p')" } qw(pause resume recycle close_pool prewarm reset_stats)),
+	'SELECT enhanced_pool.reset_stats()', 'SELECT enhanced_pool.terminate_connection(7)')
 {
 	my ($status, $out, $err) = $plain->psql('postgres', "\\set VERBOSITY verbose\n$sql");
 
 	like($err, qr/55000: .*shared_preload_libraries.*HINT: .*restart/s, "$sql says what to do");
 }
+$plain->safe_psql('postgres', "SELECT enhanced_pool.configure_pool('p', '{\"max_size\": 8}')");
+is($plain->safe_psql('postgres', "SELECT value FROM enhanced_pool.config WHERE name = 'max_size'"), '8', 'configure_pool works without preload');
 my ($status, $out, $err) = $plain->psql('postgres', "\\set VERBOSITY verbose\nCREATE SERVER q FOREIGN DATA WRAPPER enhanced_pool OPTIONS (max_sise '1')");
 like($err, qr/HV00D: .*HINT: .*max_size/s, 'the validator works without preload');
 
