@@ -103,6 +103,8 @@ main(void)
 		{"wire", test_wire},
 		{"unfinished", test_unfinished},
 		{"sizing", test_sizing},
+		{"load", test_load},
+		{"scaling", test_scaling},
 		{"schedule", test_schedule},
 		{"deadlock", test_deadlock},
 		{"classify", test_classify},
