@@ -37,6 +37,7 @@
 #include "storage/spin.h"
 #include "utils/timestamp.h"
 
+#include "brain/load.h"
 #include "shared/settings.h"
 
 #define EP_NO_SLOT			(-1)
@@ -130,6 +131,7 @@ typedef struct EpPool
 	int			idle_head;		/* most recently used first, EpConn slots */
 	int			idle_tail;
 	int			fill_target;	/* open up to this many (initial_size at first, then 0) */
+	EpLoad		load;			/* leased / usable, see ep_pool_load() */
 
 	/* queue of waiters: proc numbers, first come first served */
 	int			wait_head;
@@ -416,5 +418,6 @@ extern void ep_conn_set_query(EpConn *conn, const char *sql);
 extern bool ep_conn_read_query(const EpConn *conn, char *buf);
 extern void ep_conn_forget_statements(EpConn *conn);
 extern int	ep_conn_slot(const EpConn *conn);
+extern double ep_pool_load(const EpPool *pool);
 
 #endif							/* EP_SHARED_H */
