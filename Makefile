@@ -80,7 +80,7 @@ installcheck: check-preload
 check-preload:
 	@PATH='$(bindir)':"$$PATH" test/harness/check-preload
 
-.PHONY: demo test unit pgtap tap bench format check-versions check-assert check-version check-sources dist help
+.PHONY: demo test unit pgtap tap bench format check-versions check-assert check-sanitize check-version check-sources dist help
 demo:
 	@test/harness/demo
 
@@ -90,12 +90,16 @@ test:
 bench:
 	@bench/run
 
-# The whole suite against 15, 17 and 18, and against a server with assertions.
+# The whole suite against 15, 17 and 18, against a server with assertions, and
+# there with AddressSanitizer and UndefinedBehaviorSanitizer in the extension.
 check-versions:
 	@test/harness/versions
 
 check-assert:
 	@test/harness/versions --assert
+
+check-sanitize:
+	@test/harness/versions --sanitize
 
 check-version check-sources:
 	@test/harness/check-sources
@@ -112,9 +116,11 @@ help:
 	@echo 'make installcheck    test the running, preloaded server (PGHOST, PGPORT, ...)'
 	@echo 'make demo            two throw-away servers, real data, what the pool does'
 	@echo 'make test            every suite on throw-away servers'
+	@echo '     ... TLS=1       demo and test with every remote connection over TLS'
 	@echo 'make unit            the parts that need no server'
 	@echo 'make check-versions  every suite on PostgreSQL 15, 17 and 18'
 	@echo 'make check-assert    every suite on a server with assertions'
+	@echo 'make check-sanitize  the same with address and undefined behaviour sanitizers'
 	@echo 'make check-sources   versions agree, PG_VERSION_NUM only in compat.h'
 	@echo 'make bench           peers side by side'
 	@echo 'make format          lay the code out as pgindent does'

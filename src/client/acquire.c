@@ -46,6 +46,7 @@ typedef enum Verdict
 	NONE_FREE,					/* time is up */
 	TOO_MANY_WAIT,
 	CANNOT_CONNECT,
+	BREAKER_OPEN,
 	POOL_CLOSED,
 	POOL_DEADLOCK,
 	WORKER_AWAY
@@ -71,6 +72,9 @@ typedef struct Picture
 	int			max_waiting;
 	double		longest_lease;	/* seconds */
 	bool		any_live;
+	bool		full;			/* the remote takes no more connections */
+	bool		half_open;
+	uint64		probe_in_us;	/* while the breaker is open */
 	int			sqlstate;
 	char		error[EP_ERROR_SIZE];
 	char		hint[EP_ERROR_SIZE / 2];
@@ -112,26 +116,23 @@ worker_is_away(const EpPool *pool)
 	return ep_now_us() > since + WORKER_AWAY_US;
 }
 
-/* Is there a connection that is, or will be, of use?  Caller holds the pool's lock. */
-static inline bool
-any_live(const EpPool *pool)
-{
-	return pool->n_idle + pool->n_leased + pool->n_tended > 0;
-}
-
 /* Caller holds the pool's lock. */
 static void
 take_picture(const EpPool *pool, Picture *p)
 {
 	uint64		now = ep_now_us();
 
-	p->size = pool->size;
+	p->size = ep_pool_size(pool);
 	p->active = pool->n_leased;
 	p->waiting = pool->n_waiting;
 	p->max_waiting = EP_INT(&pool->def.set, EP_S_MAX_WAITING);
-	p->any_live = any_live(pool);
+	p->any_live = ep_pool_any_live(pool);
+	p->full = now < pool->bound_until_us;
+	p->half_open = pool->breaker.state == EP_BREAKER_HALF_OPEN;
+	p->probe_in_us = pool->breaker.probe_at_us > now ? pool->breaker.probe_at_us - now : 0;
 	p->sqlstate = pool->failing ? pool->last_sqlstate : 0;
-	strlcpy(p->error, pool->failing ? pool->last_error : "", sizeof(p->error));
+	strlcpy(p->error, pool->failing || pool->breaker.state != EP_BREAKER_CLOSED ? pool->last_error : "",
+			sizeof(p->error));
 	strlcpy(p->hint, pool->failing ? pool->last_hint : "", sizeof(p->hint));
 	p->longest_lease = 0;
 	for (int i = 0; i < ep_control->max_connections && pool->n_leased > 0; i++)
@@ -159,6 +160,8 @@ raise_none_free(const Attempt *a, Verdict verdict, const Picture *p)
 					   p->size, p->active, p->waiting, p->longest_lease),
 			 verdict == TOO_MANY_WAIT ?
 			 errhint("At most %d may wait (max_waiting).", p->max_waiting) :
+			 p->full ?
+			 errhint("The remote server takes no more connections at present. Hold leases for a shorter time, or raise its limits.") :
 			 errhint("Raise max_size or acquire_timeout, or hold leases for a shorter time.")));
 }
 
@@ -171,6 +174,22 @@ raise_cannot_connect(const Attempt *a, const Picture *p)
 			 p->error[0] != '\0' ? errdetail_internal("%s", p->error) :
 			 errdetail("No connection was established in time."),
 			 p->hint[0] != '\0' ? errhint("%s", p->hint) : 0));
+}
+
+/* Nothing is tried until the remote has had time to recover. */
+static void
+raise_breaker_open(const Attempt *a, const Picture *p)
+{
+	TimestampTz probe_at = GetCurrentTimestamp() + (int64) p->probe_in_us;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_CANNOT_CONNECT_NOW),
+			 errmsg("circuit breaker of pool \"%s\" is open", a->ref->name),
+			 errdetail_internal("%s", p->error),
+			 p->half_open || p->probe_in_us == 0 ?
+			 errhint("An attempt to connect is under way; if it succeeds the pool works again.") :
+			 errhint("The next attempt to connect is made in %.1f s, at %s.",
+					 p->probe_in_us / 1e6, timestamptz_to_str(probe_at))));
 }
 
 /* Raise what a refusal means.  No lock held, not in a queue. */
@@ -201,6 +220,9 @@ refuse(const Attempt *a, Verdict verdict, const Picture *p)
 			break;
 		case CANNOT_CONNECT:
 			raise_cannot_connect(a, p);
+			break;
+		case BREAKER_OPEN:
+			raise_breaker_open(a, p);
 			break;
 		case NONE_FREE:
 			if (!p->any_live)
@@ -342,7 +364,7 @@ connecting_is_hopeless(const Attempt *a, const EpPool *pool)
 {
 	uint64		failed = pool->failed_walks - a->failed_walks;
 
-	if (any_live(pool))
+	if (ep_pool_any_live(pool))
 		return false;
 	/* the same would come out at the next walk, which is not due yet */
 	if (pool->fatal_error && (failed > 0 || pool->next_try_at > ep_now_us()))
@@ -358,6 +380,8 @@ judge(const Attempt *a, const EpPool *pool)
 		return WORKER_AWAY;
 	if (a->counting_walks && connecting_is_hopeless(a, pool))
 		return CANNOT_CONNECT;
+	if (pool->breaker.state != EP_BREAKER_CLOSED)
+		return BREAKER_OPEN;
 	if (a->timeout_s >= 0 && ep_now_us() >= a->deadline_us)
 		return NONE_FREE;
 	return QUEUED;
@@ -372,7 +396,7 @@ take_or_join(Attempt *a, EpLease *lease, Picture *picture)
 {
 	EpPoolRef  *ref = a->ref;
 	EpPool	   *pool = &ep_pools[ref->pool];
-	EpConn	   *conn;
+	EpConn	   *conn = NULL;
 	bool		other_role = false;
 	bool		grow = false;
 	Verdict		verdict = GOT;
@@ -384,8 +408,9 @@ take_or_join(Attempt *a, EpLease *lease, Picture *picture)
 		ep_pool_ref_refresh(ref);
 		return AGAIN;
 	}
-	conn = ep_idle_take(pool, ep_my_procno_compat(), ref->role, ref->last_slot,
-						ep_descriptor_is_warm, &other_role);
+	if (pool->breaker.state == EP_BREAKER_CLOSED)
+		conn = ep_idle_take(pool, ep_my_procno_compat(), ref->role, ref->last_slot,
+							ep_descriptor_is_warm, &other_role);
 	if (conn)
 		adopt(pool, lease, conn);
 	else
@@ -404,7 +429,7 @@ take_or_join(Attempt *a, EpLease *lease, Picture *picture)
 			 * a pool of full size has nothing to do for a waiter; deadlocks
 			 * are looked for by a timer
 			 */
-			grow = pool->size < EP_INT(&pool->def.set, EP_S_MAX_SIZE) + EP_INT(&pool->def.set, EP_S_MAX_OVERFLOW);
+			grow = ep_pool_size(pool) < EP_INT(&pool->def.set, EP_S_MAX_SIZE) + EP_INT(&pool->def.set, EP_S_MAX_OVERFLOW);
 		}
 		else
 		{
@@ -438,7 +463,7 @@ look(Attempt *a, EpLease *lease, bool may_take, Picture *picture)
 	may_take |= ep_backends[proc].woken;
 	ep_backends[proc].woken = false;
 	if (may_take && ep_backends[proc].assigned == EP_NO_SLOT && pool->wait_head == proc &&
-		!pool->closing && !pool->stale)
+		!pool->closing && !pool->stale && pool->breaker.state == EP_BREAKER_CLOSED)
 		conn = ep_idle_take(pool, proc, a->ref->role, a->ref->last_slot, ep_descriptor_is_warm, &other_role);
 
 	if (conn || ep_backends[proc].assigned != EP_NO_SLOT)
@@ -613,8 +638,8 @@ make_ready(Attempt *a, EpLease *lease)
  * result belongs to the current subtransaction (ep_lease_install).
  *
  * Raises 53300 when none is to be had in time, 08001 (or what the last attempt
- * said) when none can be connected, 57P03 when the pool is closed meanwhile,
- * 40P01 for a deadlock over pools, 55000 when the worker is away or the
+ * said) when none can be connected, 57P03 when its breaker is open or the pool
+ * is closed meanwhile, 40P01 for a deadlock over pools, 55000 when the worker is away or the
  * library not preloaded, 2F003 by the password rule, what ep_pool_ref_refresh
  * raises, and what interrupts raise.
  */

@@ -153,6 +153,13 @@ forget(EpLease *lease)
 		pfree(lease);
 }
 
+/* Does the remote owe answers, or wait for the end of what was sent? */
+static inline bool
+in_the_middle(const EpLease *lease)
+{
+	return lease->syncs > 0 || lease->need_sync;
+}
+
 /* -------------------------------------------------------------- statistics */
 
 /* Add what the lease has done to the pool's numbers.  Caller holds the pool's lock. */
@@ -174,6 +181,9 @@ ep_lease_flush_stats(EpPool *pool, EpConn *conn, EpLease *lease)
 	conn->stats.error_count += s->query_errors;
 	conn->stats.total_query_us += s->total_query_us;
 	conn->stats.max_query_us = Max(conn->stats.max_query_us, s->max_query_us);
+	/* at rest: the remote has answered, be it with an error */
+	if (!lease->broken && !in_the_middle(lease))
+		pool->last_success_us = ep_now_us();
 	memset(s, 0, sizeof(EpLeaseStats));
 }
 
@@ -192,13 +202,6 @@ count_lease(EpPool *pool, EpConn *conn)
 }
 
 /* ------------------------------------------------------------- giving back */
-
-/* Does the remote owe answers, or wait for the end of what was sent? */
-static inline bool
-in_the_middle(const EpLease *lease)
-{
-	return lease->syncs > 0 || lease->need_sync;
-}
 
 /*
  * Has the remote got only a part of a message?  When nothing was sent since
@@ -294,6 +297,7 @@ dispose(EpPool *pool, EpConn *conn, EpLease *lease, bool broken)
 
 	if (broken || conn->dead || EP_LW_BITS(word) == EP_LW_REVOKED)
 	{
+		pool->lost |= lease->broken;
 		ep_conn_to_broken(conn);
 		return EP_GIVEN_TO_WORKER;
 	}

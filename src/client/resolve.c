@@ -476,6 +476,23 @@ check_own_mapping(const EpResolution *resolution, bool quiet)
 	return true;
 }
 
+/*
+ * A key of the form engine:name makes libpq load a library of that name, which
+ * may be a path.  Who may do that is superuser; on a mapping sslkey is, anyway.
+ */
+static bool
+check_engine(const ForeignServer *server, bool quiet)
+{
+	const char *key = ep_list_option(server->options, "sslkey");
+
+	if (key && strchr(key, ':') && !superuser_arg(server->owner))
+		REFUSE(quiet,
+			   errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			   errmsg("permission denied to use an SSL engine for server \"%s\"", server->servername),
+			   errdetail("A colon in the option \"sslkey\" names an engine, which only the server of a superuser may do."));
+	return true;
+}
+
 static bool
 fill_conninfo(const EpResolution *resolution, EpPoolDef *def, bool quiet)
 {
@@ -486,6 +503,7 @@ fill_conninfo(const EpResolution *resolution, EpPoolDef *def, bool quiet)
 
 	initStringInfo(&buf);
 	done = check_own_mapping(resolution, quiet) &&
+		check_engine(server, quiet) &&
 		fill_password(def, options, quiet) &&
 		append_keywords(&buf, server->options, options, quiet) &&
 		append_keywords(&buf, options, NIL, quiet) &&
@@ -527,6 +545,7 @@ fill_hashes(EpPoolDef *def)
 	conn = hash_text(conn, EP_STR(&def->set, &def->texts, EP_S_CONNECT_QUERY));
 	conn = hash_text(conn, def->datname);
 	conn = hash_on(conn, &def->encoding, sizeof(int));
+	conn = hash_on(conn, &def->demand_password, sizeof(bool));
 	def->conn_hash = conn;
 
 	for (int i = 0; i < EP_NSETTINGS; i++)
@@ -543,8 +562,8 @@ fill_hashes(EpPoolDef *def)
 	set = hash_on(set, &def->server_owner, sizeof(Oid));
 	set = hash_on(set, &def->other_server, sizeof(Oid));
 	set = hash_on(set, &def->password_required, sizeof(bool));
-	set = hash_on(set, &def->demand_password, sizeof(bool));
 	def->set_hash = set;
+	def->remote_hash = ep_remote_hash(def);
 }
 
 /* --------------------------------------------------------------- definition */
@@ -571,6 +590,23 @@ shares_state(const EpResolution *resolution, const EpPoolDef *def)
 		return true;
 	return set_by_option(def, EP_S_RESET_QUERY) &&
 		pg_strcasecmp(EP_STR(&def->set, &def->texts, EP_S_RESET_QUERY), "DISCARD ALL") != 0;
+}
+
+/*
+ * Must the remote server have asked for a password before anything is run on a
+ * connection?  If it did not, it took this server for the user.  Only superusers
+ * may make use of that, neither as callers nor by statements that the owner of
+ * the server wants to be run in passing.
+ */
+static bool
+must_demand_password(const EpPoolDef *def)
+{
+	bool		for_superuser = OidIsValid(def->mapping_role) && superuser_arg(def->mapping_role);
+	bool		owner_runs = !superuser_arg(def->server_owner) &&
+		(set_by_option(def, EP_S_CONNECT_QUERY) || set_by_option(def, EP_S_RESET_QUERY) ||
+		 set_by_option(def, EP_S_VALIDATION_QUERY));
+
+	return def->password_required && ((def->password_given && !for_superuser) || owner_runs);
 }
 
 /*
@@ -616,8 +652,7 @@ ep_build_def(const EpResolution *resolution, EpPoolDef *def, bool quiet)
 			   errdetail("Server \"%s\" has a user mapping for public, and \"%s\" does not reset connections by DISCARD ALL.",
 						 resolution->other->servername, def->name),
 			   errhint("Remove the options reset and reset_query of server \"%s\", or let a superuser own it.", def->name));
-	def->demand_password = def->password_given && def->password_required &&
-		!(OidIsValid(def->mapping_role) && superuser_arg(def->mapping_role));
+	def->demand_password = must_demand_password(def);
 	fill_hashes(def);
 	return true;
 }

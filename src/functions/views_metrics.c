@@ -44,7 +44,7 @@ copy_pool(const EpPool *pool, PoolCopy *copy)
 	copy->size = pool->size;
 	copy->active = pool->n_leased;
 	copy->idle = pool->n_idle;
-	copy->usable = pool->size - pool->n_connecting - pool->n_ending > 0;
+	copy->usable = ep_pool_size(pool) - pool->n_connecting - pool->n_ending > 0;
 	copy->current_load = ep_pool_load(pool);
 	copy->load = pool->load;
 	copy->opened_at = pool->opened_at;
@@ -90,8 +90,11 @@ put_upkeep(EpView *view, const EpPoolStats *stats)
 	ep_put_bigint(view, stats->validation_count);
 	ep_put_bigint(view, stats->validation_failures);
 	ep_put_bigint(view, stats->connection_errors);
-	ep_put_nulls(view, 3);		/* health_check_count, ..._failures, ..._failure_rate */
-	ep_put_nulls(view, 2);		/* circuit_breaker_trips, ..._resets */
+	ep_put_bigint(view, stats->health_check_count);
+	ep_put_bigint(view, stats->health_check_failures);
+	ep_put_ratio(view, stats->health_check_failures, stats->health_check_count);
+	ep_put_bigint(view, stats->breaker_trips);
+	ep_put_bigint(view, stats->breaker_resets);
 	ep_put_nulls(view, 3);		/* scale_ups, scale_downs, last_scaling_at */
 }
 

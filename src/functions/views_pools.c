@@ -40,6 +40,7 @@ typedef struct PoolRow
 
 	/* of an open pool, else all zero */
 	bool		open;
+	EpBreakerState breaker;
 	int			size;
 	int			active;
 	int			idle;
@@ -108,11 +109,12 @@ describe_pool(const EpPool *pool, uint64 now_us, PoolRow *row)
 {
 	describe_def(&pool->def, row);
 	row->open = !pool->closing;
+	row->breaker = pool->breaker.state;
 	row->size = pool->size;
 	row->active = pool->n_leased;
 	row->idle = pool->n_idle;
 	row->connecting = pool->n_connecting;
-	row->overflow = Max(pool->size - row->max_size, 0);
+	row->overflow = Max(ep_pool_size(pool) - row->max_size, 0);
 	row->waiting = pool->n_waiting;
 	if (pool->wait_head >= 0 && ep_backends[pool->wait_head].wait_start_us < now_us)
 		row->oldest_wait_us = now_us - ep_backends[pool->wait_head].wait_start_us;
@@ -157,7 +159,7 @@ put_row(EpView *view, const PoolRow *row)
 	ep_put_text(view, visible ? row->port : NULL);
 	ep_put_text(view, visible ? row->dbname : NULL);
 	ep_put_text(view, row->open ? "active" : "closed");
-	ep_put_null(view);			/* breaker */
+	ep_put_text(view, ep_breaker_name(row->breaker));
 	ep_put_text(view, ep_setting_defs[EP_S_STRATEGY].values[row->strategy].name);
 	ep_put_int(view, row->size);
 	ep_put_int(view, row->active);

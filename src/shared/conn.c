@@ -166,10 +166,12 @@ idle_push(EpPool *pool, EpConn *conn)
 	pool->idle_head = ep_conn_slot(conn);
 }
 
-/* The counter of the pool that a connection in that state is counted by. */
+/* The counter of the pool that the connection is counted by in that state. */
 static int *
-counter_of(EpPool *pool, EpConnState state)
+counter_of(EpPool *pool, const EpConn *conn, EpConnState state)
 {
+	if (conn->probe)
+		return &pool->n_probing;
 	switch (state)
 	{
 		case EP_IDLE:
@@ -193,7 +195,7 @@ counter_of(EpPool *pool, EpConnState state)
 double
 ep_pool_load(const EpPool *pool)
 {
-	int			usable = pool->size - pool->n_connecting - pool->n_ending;
+	int			usable = ep_pool_size(pool) - pool->n_connecting - pool->n_ending;
 
 	return usable > 0 ? (double) pool->n_leased / usable : 0;
 }
@@ -226,10 +228,10 @@ move(EpConn *conn, EpConnState to)
 		pg_atomic_write_u64(&conn->lease_word, 0);
 	}
 	if (conn->state != EP_FREE)
-		(*counter_of(pool, conn->state))--;
+		(*counter_of(pool, conn, conn->state))--;
 	conn->state = to;
 	if (to != EP_FREE)
-		(*counter_of(pool, to))++;
+		(*counter_of(pool, conn, to))++;
 	if (to == EP_IDLE)
 		idle_push(pool, conn);
 }
@@ -237,10 +239,10 @@ move(EpConn *conn, EpConnState to)
 /*
  * Take a free slot for a new connection of a pool and put it into CONNECTING.
  * The caller is the pool's worker and holds the pool's lock.  NULL if there
- * is none, or descriptors do not allow one more.
+ * is none, or descriptors do not allow one more.  A probe is a health check's.
  */
 EpConn *
-ep_conn_alloc(EpPool *pool, uint64 epoch, bool overflow)
+ep_conn_alloc(EpPool *pool, uint64 epoch, bool overflow, bool probe)
 {
 	EpConn	   *conn = NULL;
 	int			usable = (int) pg_atomic_read_u32(&ep_control->usable_connections);
@@ -265,12 +267,30 @@ ep_conn_alloc(EpPool *pool, uint64 epoch, bool overflow)
 	conn->conn_id = pg_atomic_fetch_add_u64(&ep_control->next_conn_id, 1);
 	conn->epoch = epoch;
 	conn->overflow = overflow;
+	conn->probe = probe;
 	conn->tx_status = 'I';
 	pg_atomic_write_u64(&conn->lease_word, 0);
 	memset(ep_conn_stmts(conn), 0, sizeof(EpStmtSlot) * ep_control->max_statements);
 	move(conn, EP_CONNECTING);
 	pool->size++;
 	return conn;
+}
+
+/*
+ * How many connections the pool has for its users, in whatever state: a health
+ * check's is not one of them.  Caller holds the pool's lock.
+ */
+int
+ep_pool_size(const EpPool *pool)
+{
+	return pool->size - pool->n_probing;
+}
+
+/* Is there a connection that is, or will be, of use?  Caller holds the pool's lock. */
+bool
+ep_pool_any_live(const EpPool *pool)
+{
+	return pool->n_idle + pool->n_leased + pool->n_tended > 0;
 }
 
 /* The following: caller holds the pool's lock; see EpConnState for the meaning of each state. */
@@ -343,7 +363,7 @@ ep_conn_to_free(EpConn *conn)
 	if (conn->state != EP_FREE)
 		return;
 	pool->size--;
-	if (conn->created_us != 0)
+	if (conn->created_us != 0 && !conn->probe)
 		pool->stats.total_closed++; /* what never was a connection is a connection_error */
 	conn->conn_id = 0;
 	pg_atomic_fetch_add_u32(&pool->closed_epoch, 1);

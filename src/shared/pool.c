@@ -35,22 +35,42 @@ ep_pool_find(const EpPoolKey *key)
 }
 
 /*
+ * Forget what went wrong so far, as it may be mended now: the next attempt to
+ * connect is made at once, and the breaker is closed.  Caller holds the pool's
+ * lock.  Returns whether the breaker was not closed before.
+ */
+bool
+ep_pool_forget_failures(EpPool *pool)
+{
+	bool		reset = ep_breaker_clear(&pool->breaker) == EP_BREAKER_RESET;
+
+	pool->fatal_error = false;
+	pool->denied = false;
+	pool->next_try_at = 0;
+	pool->backoff = 0;
+	pool->bound_until_us = 0;
+	pool->stats.breaker_resets += reset;
+	return reset;
+}
+
+/*
  * Take over a new definition.  Caller holds the pool's lock.  Connections
  * made from another definition are found by their conn_hash and replaced.
+ * Returns whether that closed the pool's breaker.
  */
-static void
+static bool
 update_def(EpPool *pool, const EpPoolDef *def)
 {
+	bool		reset;
+
 	if (pool->def.conn_hash == def->conn_hash && pool->def.set_hash == def->set_hash &&
 		!pool->stale && !pool->closing && strcmp(pool->def.name, def->name) == 0)
-		return;
+		return false;
 	if (pool->def.conn_hash != def->conn_hash)
 		explicit_bzero(pool->def.password, sizeof(pool->def.password));
 
 	/* whatever was changed may be what keeps the pool from connecting */
-	pool->fatal_error = false;
-	pool->next_try_at = 0;
-	pool->backoff = 0;
+	reset = ep_pool_forget_failures(pool);
 	if (pool->closing)
 	{
 		memset(&pool->stats, 0, sizeof(EpPoolStats));
@@ -62,6 +82,7 @@ update_def(EpPool *pool, const EpPoolDef *def)
 	pool->stale = false;
 	pool->closing = false;
 	ep_wake_worker(pool->worker);
+	return reset;
 }
 
 /* Begin a pool in a free place.  Caller holds registry_lock exclusively. */
@@ -78,7 +99,7 @@ open_place(EpPool *pool, const EpPoolDef *def)
 	pool->def_version = 1;
 	pool->fill_target = EP_INT(&def->set, EP_S_INITIAL_SIZE);
 	pool->opened_at = pool->stats_reset = GetCurrentTimestamp();
-	pool->last_acquire_us = ep_now_us();
+	pool->last_acquire_us = pool->last_probe_us = ep_now_us();
 	pool->in_use = true;
 	LWLockRelease(&pool->lock);
 	ep_wake_worker(pool->worker);
@@ -136,16 +157,21 @@ ep_pool_register(const EpPoolDef *def)
 	{
 		int			place;
 		bool		room;
+		bool		reset;
 
 		LWLockAcquire(&ep_control->registry_lock, LW_EXCLUSIVE);
 		place = ep_pool_find(&def->key);
 		if (place >= 0)
 		{
 			LWLockAcquire(&ep_pools[place].lock, LW_EXCLUSIVE);
-			update_def(&ep_pools[place], def);
+			reset = update_def(&ep_pools[place], def);
 			LWLockRelease(&ep_pools[place].lock);
 			LWLockRelease(&ep_control->registry_lock);
 			ConditionVariableCancelSleep();
+			if (reset)
+				ereport(LOG,
+						(errmsg("pool \"%s\": circuit breaker closed", def->name),
+						 errdetail("The pool's definition was changed.")));
 			return place;
 		}
 		for (place = 0; place < ep_control->max_pools; place++)

@@ -37,6 +37,7 @@
 #include "storage/spin.h"
 #include "utils/timestamp.h"
 
+#include "brain/breaker.h"
 #include "brain/load.h"
 #include "shared/settings.h"
 
@@ -76,6 +77,7 @@ typedef struct EpPoolDef
 	int			encoding;		/* of the local database: the remote's client_encoding */
 	uint64		conn_hash;		/* of all that a connection is made from, password included */
 	uint64		set_hash;		/* of all other settings */
+	uint64		remote_hash;	/* of host, port, dbname and user: pools with the same one have one remote */
 	bool		password_given; /* the mapping has a password */
 	bool		password_required;	/* false only if the mapping says so */
 	bool		demand_password;	/* connect only to a server that asks for it: others than a superuser use the mapping */
@@ -108,6 +110,10 @@ typedef struct EpPoolStats
 	uint64		validation_count;
 	uint64		validation_failures;
 	uint64		connection_errors;
+	uint64		health_check_count;
+	uint64		health_check_failures;
+	uint64		breaker_trips;
+	uint64		breaker_resets;
 } EpPoolStats;
 
 typedef struct EpPool
@@ -128,6 +134,7 @@ typedef struct EpPool
 	int			n_connecting;
 	int			n_tended;		/* CANCELLING, RESETTING, VALIDATING: in the worker's hands, mostly to come back */
 	int			n_ending;		/* BROKEN, CLOSING: still counted by the remote */
+	int			n_probing;		/* a health check's, in whatever state: in none of the other numbers but size */
 	int			idle_head;		/* most recently used first, EpConn slots */
 	int			idle_tail;
 	int			fill_target;	/* open up to this many (initial_size at first, then 0) */
@@ -148,6 +155,15 @@ typedef struct EpPool
 	char		last_hint[EP_ERROR_SIZE / 2];
 	uint64		next_try_at;	/* monotonic us: when the worker will try again, 0: now */
 	double		backoff;		/* seconds of the present spacing, 0: none */
+	bool		lost;			/* the remote ended a connection, and no connect has begun since */
+	int			bound;			/* until bound_until_us the remote takes no more connections than this */
+	uint64		bound_until_us;
+
+	/* is the remote well? */
+	EpBreaker	breaker;
+	bool		denied;			/* the last failure was about this pool's user, not about the remote */
+	uint64		last_success_us;	/* monotonic: the remote last answered */
+	uint64		last_probe_us;	/* a health check of this pool's last began */
 
 	TimestampTz opened_at;
 	uint64		last_acquire_us;	/* monotonic */
@@ -252,6 +268,7 @@ typedef struct EpConn
 	uint64		epoch;			/* of the worker that opened it */
 	uint64		conn_hash;		/* EpPoolDef.conn_hash it was opened with */
 	bool		overflow;		/* beyond max_size: closed when given back */
+	bool		probe;			/* a health check's: never lent, closed after its query */
 	bool		cancel_wanted;	/* holder asks the worker to send a cancel request */
 	bool		cancel_busy;	/* worker: a cancel request is not finished */
 	bool		needs_rollback; /* with RESETTING: ROLLBACK first */
@@ -376,9 +393,13 @@ extern void ep_copy_text(char *dst, Size size, const char *src);
 /* pool.c: the registry and the queue */
 extern int	ep_pool_find(const EpPoolKey *key);
 extern int	ep_pool_register(const EpPoolDef *def);
+extern bool ep_pool_forget_failures(EpPool *pool);
 extern void ep_pool_mark_stale(Oid database, Oid server, Oid mapping);
 extern void ep_pool_mark_closing(Oid database, Oid server, Oid mapping);
 extern void ep_pool_try_free(EpPool *pool);
+
+/* remote.c */
+extern uint64 ep_remote_hash(const EpPoolDef *def);
 
 /* queue.c: waiters, and who gets a connection that became available */
 typedef struct EpGiven
@@ -403,7 +424,9 @@ extern EpConn *ep_idle_take(EpPool *pool, int procno, Oid role, int preferred,
 extern bool ep_role_must_reset(const EpPool *pool, const EpConn *conn, Oid role);
 
 /* conn.c: slots and state transitions */
-extern EpConn *ep_conn_alloc(EpPool *pool, uint64 epoch, bool overflow);
+extern EpConn *ep_conn_alloc(EpPool *pool, uint64 epoch, bool overflow, bool probe);
+extern int	ep_pool_size(const EpPool *pool);
+extern bool ep_pool_any_live(const EpPool *pool);
 extern void ep_conn_to_idle(EpConn *conn);
 extern void ep_conn_to_leased(EpConn *conn, int procno);
 extern void ep_conn_to_cancelling(EpConn *conn, const EpUnfinished *unfinished);

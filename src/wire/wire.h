@@ -39,10 +39,12 @@ struct EpTransport
 	bool		more;			/* after read: read again, without waiting */
 	bool		read_wants_write;	/* read would go on when the descriptor is writable */
 	bool		write_wants_read;	/* write would go on when it is readable */
+	size_t		owed;			/* encrypted: taken by write, of which nobody was told yet */
 };
 
 extern void ep_transport_socket(EpTransport *t, int fd);
-extern void ep_transport_tls(EpTransport *t, struct ssl_st *ssl, int fd);
+extern bool ep_transport_tls(EpTransport *t, struct ssl_st *ssl, int fd);
+extern void ep_tls_read_singly(struct ssl_st *ssl);
 
 typedef enum EpIo
 {

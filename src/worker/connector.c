@@ -24,12 +24,16 @@
 
 #include "utils/memutils.h"
 
+#include "wire/wire.h"
 #include "worker/backendkey.h"
 #include "worker/complaint.h"
 #include "worker/connector.h"
 #include "worker/conninfo.h"
 #include "worker/loop.h"
 #include "worker/resolver.h"
+
+static const char *const password_hint =
+"Remote server's authentication method must be changed or password_required=false set in the user mapping.";
 
 /* One step of an attempt that takes longer is an event: nothing else ran meanwhile. */
 #define SLOW_STEP_US	((uint64) 1000000)
@@ -63,6 +67,8 @@ struct EpWalk
 	/* what has become of it so far */
 	StringInfoData errors;
 	bool		can_mend;		/* some failure may be gone the next time */
+	bool		full;			/* a server had no connection left: 53300 */
+	bool		denied;			/* a server refused the authentication: class 28 */
 	int			fatal_sqlstate; /* of the first that will not, 0: none */
 	const char *hint;
 	bool		slow;
@@ -129,6 +135,8 @@ deliver_failure(EpWalk *walk)
 
 	result.fatal = walk->fatal_sqlstate != 0 && !walk->can_mend;
 	result.sqlstate = result.fatal ? walk->fatal_sqlstate : ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
+	result.full = walk->full;
+	result.denied = walk->denied;
 	result.hint = walk->hint;
 	ep_complaint_make_valid(walk->errors.data, walk->def.encoding);
 	result.error = walk->errors.data;
@@ -325,13 +333,16 @@ note_failure(EpWalk *walk, bool at_once)
 		return true;
 	}
 
+	walk->full |= strcmp(sqlstate, "53300") == 0;
+	walk->denied |= strncmp(sqlstate, "28", 2) == 0;
+
 	/* these come after authentication; what failed then is target_session_attrs */
 	address->wrong_role = PQparameterStatus(walk->conn, "server_version") != NULL;
 	begin_error(walk, host, address);
 	appendStringInfoString(&walk->errors, complaint);
 	if (wants_no_password(walk))
 	{
-		walk->hint = "Remote server's authentication method must be changed or password_required=false set in the user mapping.";
+		walk->hint = password_hint;
 		note_fatal(walk, ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED);
 	}
 	else if (at_once && never_tried(walk))
@@ -339,6 +350,22 @@ note_failure(EpWalk *walk, bool at_once)
 	else
 		walk->can_mend = true;
 	return false;
+}
+
+/*
+ * The remote server let us in for something else than a password, which would
+ * lend the identity of this server to others.  Nothing may be run there, not
+ * even what the pool's owner wants to be run on each connection.
+ */
+static void
+note_no_password(EpWalk *walk)
+{
+	EpHost	   *host = &walk->info.hosts[walk->host];
+
+	begin_error(walk, host, &host->addresses[walk->address]);
+	appendStringInfoString(&walk->errors, "the remote server did not ask for a password");
+	walk->hint = password_hint;
+	note_fatal(walk, ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED);
 }
 
 /*
@@ -393,7 +420,10 @@ on_attempt(EpWatch *watch, uint32 events)
 	check_step(walk, began);
 
 	if (status == PGRES_POLLING_READING || status == PGRES_POLLING_WRITING)
+	{
+		ep_tls_read_singly(PQsslStruct(walk->conn, "OpenSSL"));
 		watch_attempt(walk, status);
+	}
 	else if (status == PGRES_POLLING_OK && PQgssEncInUse(walk->conn))
 	{
 		bool		again = note_gss(walk);
@@ -402,6 +432,13 @@ on_attempt(EpWatch *watch, uint32 events)
 		drop_attempt(walk);
 		if (!again)
 			next_address(walk);
+	}
+	else if (status == PGRES_POLLING_OK && walk->def.demand_password && !PQconnectionUsedPassword(walk->conn))
+	{
+		note_no_password(walk);
+		PQsetnonblocking(walk->conn, 1);
+		drop_attempt(walk);
+		next_address(walk);
 	}
 	else if (status != PGRES_POLLING_OK)
 	{
@@ -551,7 +588,7 @@ ep_walk_start(const EpPoolDef *def, EpWalkDone done, void *arg)
 	walk->timeout_us = (uint64) (EP_NUM(&walk->def.set, EP_S_CONNECT_TIMEOUT) * 1000000);
 	initStringInfo(&walk->errors);
 	ep_watch_init(&walk->watch, on_attempt, walk);
-	walk->usable = ep_conninfo_parse(&walk->info, &walk->def);
+	walk->usable = ep_conninfo_parse(&walk->info, &walk->def) && ep_conninfo_check_files(&walk->info);
 	if (!walk->usable)
 	{
 		appendStringInfoString(&walk->errors, walk->info.error);

@@ -28,6 +28,8 @@ typedef struct EpWalkResult
 	/* failure */
 	int			sqlstate;		/* 08001; if fatal perhaps 0A000 or 42501 */
 	bool		fatal;			/* no retry can mend it: waiters fail at once */
+	bool		full;			/* a server said that it takes no more connections */
+	bool		denied;			/* a server refused this user */
 	const char *error;			/* host by host; valid during the callback */
 	const char *hint;			/* or NULL */
 

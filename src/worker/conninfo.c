@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include <arpa/inet.h>
+#include <sys/stat.h>
 
 #ifdef EP_HAVE_PROXY_CONNINFO_CHECK
 #include "libpq/libpq-be-fe-helpers.h"
@@ -73,6 +74,12 @@ ep_conninfo_init(void)
 	PQconninfoFree(defaults);
 	for (Size i = 0; i < lengthof(hidden_variables); i++)
 		unsetenv(hidden_variables[i]);
+
+	/*
+	 * sslpassword alone opens an encrypted key.  Without it OpenSSL would ask
+	 * for one on the standard input, and all pools would wait for the answer.
+	 */
+	PQsetSSLKeyPassHook_OpenSSL(PQdefaultSSLKeyPassHook_OpenSSL);
 }
 
 /* ------------------------------------------------------------ list of hosts */
@@ -309,6 +316,43 @@ ep_conninfo_parse(EpConnInfo *info, const EpPoolDef *def)
 		return false;
 	add_ours(info, def);
 	return make_hosts(info, find_value(def, "host"), find_value(def, "hostaddr"), find_value(def, "port"));
+}
+
+/* ------------------------------------------------------------------- files */
+
+/* No certificate or list of revoked ones is larger. */
+#define LARGEST_FILE	(16 * 1024 * 1024)
+
+static bool
+is_plain_file(const char *path)
+{
+	struct stat st;
+
+	/* that it does not exist is for libpq to say */
+	return stat(path, &st) != 0 || (S_ISREG(st.st_mode) && st.st_size <= LARGEST_FILE);
+}
+
+/*
+ * Are the files that a definition names really files?  OpenSSL reads them while
+ * the worker waits, and reading from a pipe or a device may never end.  Returns
+ * false, with info->error and info->sqlstate set, if one is something else;
+ * raises nothing.
+ */
+bool
+ep_conninfo_check_files(EpConnInfo *info)
+{
+	static const char *const files[] = {"sslrootcert", "sslcert", "sslkey", "sslcrl"};
+
+	for (int i = 0; i < info->nkeywords; i++)
+	{
+		for (Size j = 0; j < lengthof(files); j++)
+		{
+			if (strcmp(info->keywords[i], files[j]) == 0 && !is_plain_file(info->values[i]))
+				return refuse(info, ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+							  psprintf("%s \"%s\" is not a plain file of reasonable size", files[j], info->values[i]));
+		}
+	}
+	return true;
 }
 
 /* ---------------------------------------------------------------- attempts */

@@ -62,6 +62,7 @@ typedef struct EpConnInfo
 
 extern void ep_conninfo_init(void);
 extern bool ep_conninfo_parse(EpConnInfo *info, const EpPoolDef *def);
+extern bool ep_conninfo_check_files(EpConnInfo *info);
 extern PGconn *ep_conninfo_connect(const EpConnInfo *info, const EpHost *host, const EpAddress *address,
 								   const char *session_attrs, bool with_options, bool without_gss);
 extern void ep_conninfo_shuffle(void *items, int nitems, Size size);

@@ -82,6 +82,7 @@ peer_gone(EpKept *kept)
 	if (conn->conn_id == kept->conn_id)
 	{
 		conn->dead = true;
+		pool->lost |= conn->state == EP_IDLE || conn->state == EP_LEASED;
 		if (conn->state == EP_IDLE)
 			ep_conn_to_broken(conn);
 		else if (conn->state == EP_LEASED)
@@ -103,6 +104,8 @@ talked(EpKept *kept, EpTalkState state)
 {
 	if (kept->task == EP_TASK_GREET || kept->task == EP_TASK_SETUP)
 		ep_opener_talked(kept, state);
+	else if (kept->task == EP_TASK_PROBE)
+		ep_health_talked(kept, state);
 	else
 		ep_tender_talked(kept, state);
 }
@@ -215,6 +218,7 @@ ep_kept_break(EpKept *kept, const char *why)
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	ep_conn_to_broken(conn);
+	pool->lost = true;
 	strlcpy(name, pool->def.name, sizeof(name));
 	log = EP_BOOL(&pool->def.set, EP_S_LOG_CONNECTIONS);
 	LWLockRelease(&pool->lock);
@@ -250,6 +254,9 @@ task_late(EpKept *kept)
 		case EP_TASK_GREET:
 		case EP_TASK_SETUP:
 			ep_opener_failed(kept, "timeout expired while setting up the connection");
+			break;
+		case EP_TASK_PROBE:
+			ep_opener_failed(kept, "timeout expired during the health check's query");
 			break;
 		case EP_TASK_VALIDATE:
 			strlcpy(kept->talk.error, "timeout expired", sizeof(kept->talk.error));

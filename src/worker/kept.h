@@ -31,6 +31,7 @@ typedef enum EpTask
 	EP_TASK_AWAIT_CANCEL,		/* drained; waiting until no cancel request is on its way */
 	EP_TASK_RESET,
 	EP_TASK_VALIDATE,
+	EP_TASK_PROBE,				/* a health check's query */
 	EP_TASK_CLOSE				/* Terminate sent; waiting for the end of file */
 } EpTask;
 
@@ -51,7 +52,22 @@ typedef struct EpKept
 	EpCancel   *cancel;			/* requests on their way, or NULL */
 	bool		no_options;		/* settings go as SET */
 	uint64		failed_before;	/* the pool's failed_walks when the walk began */
+	uint64		began_us;		/* when that was */
+	uint64		remote_hash;	/* where it leads */
 } EpKept;
+
+/* Why a connection could not be made. */
+typedef struct EpFailure
+{
+	int			sqlstate;		/* with which waiters raise it */
+	bool		fatal;			/* no retry can mend it */
+	bool		slow;			/* kept the worker from its loop */
+	bool		full;			/* the remote takes no more connections */
+	bool		denied;			/* it refused this user */
+	bool		local;			/* the trouble is on this side */
+	const char *error;			/* host by host */
+	const char *hint;			/* or NULL */
+} EpFailure;
 
 /* keeper.c */
 extern EpConn *ep_kept_conn(const EpKept *kept);
@@ -67,10 +83,21 @@ extern int	ep_keeper_worker(void);
 
 /* opener.c */
 extern bool ep_opener_give_up(EpKept *kept);
-extern void ep_opener_open(EpPool *pool, bool overflow);
+extern bool ep_opener_open(EpPool *pool, bool overflow, bool probe);
 extern void ep_opener_talked(EpKept *kept, EpTalkState state);
 extern void ep_opener_failed(EpKept *kept, const char *why);
 extern void ep_opener_put_settings(EpKept *kept);
+
+/* attempt.c */
+extern void ep_attempt_failed(EpKept *kept, const EpFailure *failure);
+extern void ep_attempt_succeeded(EpKept *kept);
+extern void ep_attempt_tick(EpPool *pool, uint64 now_us);
+
+/* health.c */
+extern void ep_health_look(EpPool *pool, uint64 now_us);
+extern void ep_health_probe(EpPool *pool);
+extern void ep_health_ask(EpKept *kept);
+extern void ep_health_talked(EpKept *kept, EpTalkState state);
 
 /* tender.c */
 extern void ep_tender_tick(EpKept *kept, EpConnState state, uint64 now_us);

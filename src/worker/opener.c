@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include "common/pg_prng.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
@@ -30,136 +29,28 @@
 /* For greeting and connect_query together. */
 #define SETUP_TIMEOUT_US	30000000
 
-/* While a remote is down, this often a line in the log. */
-#define LOG_INTERVAL_US		60000000
-
-/* Between attempts that nobody waits for, if the pool wants none. */
-#define UNAWAITED_SPACING_S	1.0
-
 /* ---------------------------------------------------------------- failure */
 
-typedef struct Failure
-{
-	int			sqlstate;
-	bool		fatal;
-	bool		slow;			/* kept the worker from its loop */
-	uint64		failed_before;	/* the pool's failed_walks when this one began */
-	const char *error;
-	const char *hint;
-} Failure;
-
-/* Not more often than once per interval and pool. */
-static bool
-may_log(const EpPool *pool)
-{
-	static uint64 *last = NULL;
-	uint64		now = ep_now_us();
-	int			place = (int) (pool - ep_pools);
-
-	if (last == NULL)
-		last = MemoryContextAllocZero(TopMemoryContext, sizeof(uint64) * ep_control->max_pools);
-	if (last[place] != 0 && now - last[place] < LOG_INTERVAL_US)
-		return false;
-	last[place] = now;
-	return true;
-}
-
-/*
- * The spacing that those who wait want, the shortest if they differ, or the
- * pool's own.  No spacing at all is for those who wait alone: they do so for a
- * number of attempts.  Caller holds the pool's lock.
- */
-static double
-spacing_wanted(const EpPool *pool)
-{
-	double		base = EP_NUM(&pool->def.set, EP_S_RETRY_BACKOFF);
-
-	if (pool->wait_head >= 0)
-		base = ep_backends[pool->wait_head].retry_backoff;
-	for (int proc = pool->wait_head; proc >= 0; proc = ep_backends[proc].next)
-		base = Min(base, ep_backends[proc].retry_backoff);
-	if (base <= 0 && pool->wait_head < 0)
-		return UNAWAITED_SPACING_S;
-	return base;
-}
-
-/*
- * One more walk has failed: when to try again.  Caller holds the pool's lock.
- * Walks that were under way at the same time met the same trouble and count
- * as one.
- */
 static void
-count_failure(EpPool *pool, const Failure *failure)
+opener_failed(EpKept *kept, const char *why, bool local)
 {
-	double		base = spacing_wanted(pool);
+	const EpConn *conn = ep_kept_conn(kept);
+	char		error[EP_ERROR_SIZE];
+	EpFailure	failure = {
+		.sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, .local = local, .error = error
+	};
 
-	if (pool->failed_walks != failure->failed_before)
-		return;
-	pool->failed_walks++;
-	pool->backoff = ep_schedule_backoff(base, pool->backoff);
-	if (failure->slow)
-		pool->backoff = ep_schedule_backoff(Max(base, 1), Max(pool->backoff, 1));
-	pool->next_try_at = pool->backoff == 0 ? 0 :
-		ep_now_us() + ep_schedule_delay_us(pool->backoff, pg_prng_double(&pg_global_prng_state));
-}
-
-/* Caller holds the pool's lock. */
-static void
-note_failure(EpPool *pool, const Failure *failure)
-{
-	int			length;
-
-	count_failure(pool, failure);
-	pool->stats.connection_errors++;
-	pool->fatal_error = failure->fatal;
-	pool->last_sqlstate = failure->sqlstate;
-	length = strlen(failure->error);
-	if (length >= (int) sizeof(pool->last_error))
-		length = pg_encoding_mbcliplen(pool->def.encoding, failure->error, length, sizeof(pool->last_error) - 1);
-	memcpy(pool->last_error, failure->error, length);
-	pool->last_error[length] = '\0';
-	strlcpy(pool->last_hint, failure->hint ? failure->hint : "", sizeof(pool->last_hint));
-	pool->fill_target = 0;
-	pool->failing = true;
-}
-
-static void
-fail(EpKept *kept, const Failure *failure)
-{
-	EpPool	   *pool = ep_kept_pool(kept);
-	char		name[NAMEDATALEN];
-
-	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	note_failure(pool, failure);
-	ep_conn_to_broken(ep_kept_conn(kept));
-	strlcpy(name, pool->def.name, sizeof(name));
-	LWLockRelease(&pool->lock);
-	ep_queue_wake_all(pool);	/* to see the error */
-	kept->task = EP_TASK_NONE;
-	kept->deadline = 0;
-	SetLatch(MyLatch);
-	if (may_log(pool))
-		ereport(LOG,
-				(errcode(failure->sqlstate),
-				 errmsg("pool \"%s\": could not connect", name),
-				 errdetail_internal("%s", failure->error)));
+	snprintf(error, sizeof(error), "host \"%s\", port %d: %s", conn->host, conn->port, why);
+	/* the remote's words are not trusted, and may have been cut in the middle of a character */
+	ep_complaint_make_valid(error, ep_kept_pool(kept)->def.encoding);
+	ep_attempt_failed(kept, &failure);
 }
 
 /* What came after the authentication went wrong; why is copied. */
 void
 ep_opener_failed(EpKept *kept, const char *why)
 {
-	const EpConn *conn = ep_kept_conn(kept);
-	char		error[EP_ERROR_SIZE];
-	Failure		failure = {
-		.sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
-		.failed_before = kept->failed_before, .error = error
-	};
-
-	snprintf(error, sizeof(error), "host \"%s\", port %d: %s", conn->host, conn->port, why);
-	/* the remote's words are not trusted, and may have been cut in the middle of a character */
-	ep_complaint_make_valid(error, ep_kept_pool(kept)->def.encoding);
-	fail(kept, &failure);
+	opener_failed(kept, why, false);
 }
 
 /* ------------------------------------------------------------------ setup */
@@ -182,24 +73,24 @@ ready(EpKept *kept)
 	bool		log;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	pool->failing = false;
-	pool->fatal_error = false;
-	pool->backoff = 0;
-	pool->next_try_at = 0;
-	pool->stats.total_created++;
 	conn->tx_status = 'I';
 	conn->read_only = kept->talk.read_only == 1;
 	conn->last_used_us = conn->last_validated_us = ep_now_us();
 	conn->last_used_at = conn->last_validated_at = GetCurrentTimestamp();
-	if (pool->size - pool->n_ending >= pool->fill_target)
-		pool->fill_target = 0;
 	log = EP_BOOL(&pool->def.set, EP_S_LOG_CONNECTIONS);
 	strlcpy(name, pool->def.name, sizeof(name));
 	LWLockRelease(&pool->lock);
 	if (log)
 		ereport(LOG,
-				(errmsg("pool \"%s\": connection " UINT64_FORMAT " opened to host \"%s\", port %d (remote process %d)",
-						name, kept->conn_id, conn->host, conn->port, conn->remote_pid)));
+				(errmsg("pool \"%s\": connection " UINT64_FORMAT " opened to host \"%s\", port %d (remote process %d)%s",
+						name, kept->conn_id, conn->host, conn->port, conn->remote_pid,
+						conn->probe ? " for a health check" : "")));
+	if (conn->probe)
+	{
+		ep_health_ask(kept);
+		return;
+	}
+	ep_attempt_succeeded(kept);
 	ep_kept_give(kept);
 }
 
@@ -280,18 +171,18 @@ walked(void *arg, EpWalkResult *result)
 	kept->walk = NULL;
 	if (result->conn == NULL)
 	{
-		Failure		failure = {
+		EpFailure	failure = {
 			.sqlstate = result->sqlstate, .fatal = result->fatal, .slow = result->slow,
-			.failed_before = kept->failed_before,
+			.full = result->full, .denied = result->denied,
 			.error = result->error, .hint = result->hint
 		};
 
-		fail(kept, &failure);
+		ep_attempt_failed(kept, &failure);
 		return;
 	}
 	if (!adopt(kept, result))
 	{
-		ep_opener_failed(kept, "no descriptor left for the connection");
+		opener_failed(kept, "no descriptor left for the connection", true);
 		return;
 	}
 	ep_wire_reset(&kept->wire, kept->fd);
@@ -330,11 +221,12 @@ ep_opener_give_up(EpKept *kept)
 }
 
 /*
- * Starts to open one connection, if there is a slot for it.  Called with no
- * lock held.
+ * Starts to open one connection, if there is a slot for it; returns whether
+ * there was.  overflow: it is beyond max_size; probe: a health check's.  Called
+ * with no lock held.
  */
-void
-ep_opener_open(EpPool *pool, bool overflow)
+bool
+ep_opener_open(EpPool *pool, bool overflow, bool probe)
 {
 	static EpPoolDef def;
 	EpConn	   *conn;
@@ -344,7 +236,7 @@ ep_opener_open(EpPool *pool, bool overflow)
 	uint64		failed_before = 0;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	conn = pool->in_use && !pool->closing ? ep_conn_alloc(pool, ep_keeper_epoch(), overflow) : NULL;
+	conn = pool->in_use && !pool->closing ? ep_conn_alloc(pool, ep_keeper_epoch(), overflow, probe) : NULL;
 	if (conn)
 	{
 		def = pool->def;
@@ -352,17 +244,22 @@ ep_opener_open(EpPool *pool, bool overflow)
 		failed_before = pool->failed_walks;
 		conn->conn_hash = def.conn_hash;
 		conn->password_used = def.password_given;
+		if (!probe)
+			pool->lost = false;
 	}
 	LWLockRelease(&pool->lock);
 	if (conn == NULL)
-		return;
+		return false;
 
 	kept = ep_kept_begin(ep_conn_slot(conn), conn_id);
 	kept->task = EP_TASK_WALK;
 	kept->failed_before = failed_before;
+	kept->began_us = ep_now_us();
+	kept->remote_hash = def.remote_hash;
 	walk = ep_walk_start(&def, walked, kept);
 	explicit_bzero(&def, sizeof(def));
 	/* it may have ended before it returned */
 	if (kept->conn_id == conn_id && kept->task == EP_TASK_WALK)
 		kept->walk = walk;
+	return true;
 }

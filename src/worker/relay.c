@@ -189,8 +189,18 @@ interest(const EpTransport *t, const Flow *in, const Flow *out)
 static void
 set_watches(EpRelay *relay)
 {
-	ep_watch_set(&relay->near_watch, relay->near.fd, interest(&relay->near, &relay->up, &relay->down));
-	ep_watch_set(&relay->far_watch, relay->far.fd, interest(&relay->far, &relay->down, &relay->up));
+	uint32		near = interest(&relay->near, &relay->up, &relay->down);
+	uint32		far = interest(&relay->far, &relay->down, &relay->up);
+
+	ep_watch_set(&relay->near_watch, relay->near.fd, near);
+	ep_watch_set(&relay->far_watch, relay->far.fd, far);
+	if ((near != 0 && !relay->near_watch.registered) || (far != 0 && !relay->far_watch.registered))
+	{
+		/* nobody would ever call us: better an end than a user who waits for nothing */
+		end_flow(&relay->down);
+		end_flow(&relay->up);
+		return;
+	}
 
 	/* the SSL object has something of which the kernel does not know */
 	if (relay->far.more && wants_more(&relay->down))

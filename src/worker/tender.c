@@ -148,6 +148,25 @@ await_cancel(EpKept *kept, uint64 now_us)
 	}
 }
 
+/*
+ * Would the connection be ended when this is over?  Then at once, above all if
+ * the pool's definition was changed: what that says now must not be run on a
+ * connection that was made, and authenticated, as it said before.
+ */
+static bool
+unwanted(EpKept *kept)
+{
+	EpPool	   *pool = ep_kept_pool(kept);
+	bool		must_go;
+
+	LWLockAcquire(&pool->lock, LW_SHARED);
+	must_go = ep_conn_must_go(pool, ep_kept_conn(kept));
+	LWLockRelease(&pool->lock);
+	if (must_go)
+		ep_kept_break(kept, "it is not wanted any more");
+	return must_go;
+}
+
 /* ------------------------------------------------------------------- reset */
 
 static void
@@ -162,6 +181,8 @@ begin_reset(EpKept *kept, uint64 now_us)
 	never = EP_INT(&pool->def.set, EP_S_RESET) == EP_RESET_NEVER;
 	LWLockRelease(&pool->lock);
 
+	if (unwanted(kept))
+		return;
 	ep_wire_reset(&kept->wire, kept->fd);
 	ep_talk_begin(&kept->talk);
 	if (conn->needs_rollback)
@@ -193,6 +214,7 @@ end_reset(EpKept *kept)
 	conn->last_role = InvalidOid;
 	conn->dirty = conn->name_set = conn->needs_rollback = false;
 	conn->tx_status = 'I';
+	pool->last_success_us = ep_now_us();
 	conn->stats.reset_count++;
 	pool->stats.reset_count++;
 	LWLockRelease(&pool->lock);
@@ -206,6 +228,8 @@ begin_validation(EpKept *kept, uint64 now_us)
 {
 	EpPool	   *pool = ep_kept_pool(kept);
 
+	if (unwanted(kept))
+		return;
 	ep_wire_reset(&kept->wire, kept->fd);
 	ep_talk_begin(&kept->talk);
 	ep_talk_query(&kept->talk, &kept->wire, ep_kept_text(pool, EP_S_VALIDATION_QUERY));
@@ -224,7 +248,7 @@ end_validation(EpKept *kept, bool valid)
 	pool->stats.validation_count++;
 	if (valid)
 	{
-		conn->last_validated_us = ep_now_us();
+		conn->last_validated_us = pool->last_success_us = ep_now_us();
 		conn->last_validated_at = GetCurrentTimestamp();
 		if (kept->talk.read_only >= 0)
 			conn->read_only = kept->talk.read_only == 1;

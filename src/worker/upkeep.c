@@ -49,18 +49,22 @@ read_input(const EpPool *pool, uint64 now_us, EpSizingInput *in)
 	const EpSettings *set = &pool->def.set;
 
 	memset(in, 0, sizeof(EpSizingInput));
-	in->size = pool->size;
+	in->size = ep_pool_size(pool);
 	in->idle = pool->n_idle;
 	in->leased = pool->n_leased;
 	in->connecting = pool->n_connecting;
 	in->tended = out_of_patience(pool, now_us) ? 0 : pool->n_tended;
 	in->ending = pool->n_ending;
+	in->probing = pool->n_probing;
 	in->waiting = pool->n_waiting;
 	in->min_size = EP_INT(set, EP_S_MIN_SIZE);
 	in->max_size = EP_INT(set, EP_S_MAX_SIZE);
 	in->max_overflow = EP_INT(set, EP_S_MAX_OVERFLOW);
 	in->target_free = EP_INT(set, EP_S_TARGET_FREE_CONNECTIONS);
 	in->fill_target = pool->fill_target;
+	in->bound = now_us < pool->bound_until_us ? pool->bound : 0;
+	in->breaker = pool->breaker.state;
+	in->lost = pool->lost;
 	in->closing = pool->closing;
 	in->failing = pool->failing;
 	in->unused = now_us > pool->last_acquire_us + UNUSED_US;
@@ -110,7 +114,7 @@ look_at_idle(EpPool *pool, uint64 now_us, const EpSizing *sizing)
 	int			surplus = sizing->surplus;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	alive = pool->size - pool->n_ending;
+	alive = ep_pool_size(pool) - pool->n_ending;
 	validate = (pool->n_idle + 1) / 2 - pool->n_tended;
 	for (int slot = pool->idle_tail; slot != EP_NO_SLOT && n < ROUND;)
 	{
@@ -151,9 +155,9 @@ static void
 open_some(EpPool *pool, const EpSizing *sizing)
 {
 	for (int i = 0; i < sizing->open; i++)
-		ep_opener_open(pool, false);
+		(void) ep_opener_open(pool, false, false);
 	for (int i = 0; i < sizing->open_overflow; i++)
-		ep_opener_open(pool, true);
+		(void) ep_opener_open(pool, true, false);
 }
 
 /* Gives settings that come from parameters the values that these have now. */
@@ -183,6 +187,7 @@ ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer)
 	if (seen_version == NULL)
 		seen_version = MemoryContextAllocZero(TopMemoryContext, sizeof(uint32) * ep_control->max_pools);
 
+	ep_attempt_tick(pool, now_us);
 	LWLockAcquire(&pool->lock, LW_SHARED);
 	read_input(pool, now_us, &in);
 	next_try_at = pool->next_try_at;
@@ -200,6 +205,10 @@ ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer)
 	}
 	if (in.closing && in.size == 0 && in.waiting == 0)
 		ep_pool_try_free(pool);
+	if (sizing.probe)
+		ep_health_probe(pool);
+	else if (timer)
+		ep_health_look(pool, now_us);
 	if (sizing.open + sizing.open_overflow == 0)
 		return;
 	if (next_try_at > now_us)

@@ -46,7 +46,7 @@ add_pool(Picture *picture, int place)
 	const EpPool *pool = &ep_pools[place];
 	int			limit = EP_INT(&pool->def.set, EP_S_MAX_SIZE) + EP_INT(&pool->def.set, EP_S_MAX_OVERFLOW);
 
-	picture->pools[place].live = pool->size < limit || pool->n_leased < pool->size;
+	picture->pools[place].live = ep_pool_size(pool) < limit || pool->n_leased < ep_pool_size(pool);
 	for (int proc = pool->wait_head; proc >= 0 && picture->nwaiters < ep_control->n_backends;
 		 proc = ep_backends[proc].next)
 	{

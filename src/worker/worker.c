@@ -121,6 +121,7 @@ publish(int worker, uint64 epoch)
 	pg_atomic_write_u32(&shared->pid, (uint32) MyProcPid);
 	pg_write_barrier();
 	pg_atomic_write_u64(&shared->epoch, epoch);
+	pg_memory_barrier();
 }
 
 /* They have seen that there was no worker. */

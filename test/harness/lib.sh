@@ -12,6 +12,8 @@
 #   PG_MAJOR		major version of the packages to use (default: see ep_pg_major)
 #   EP_PG_CONFIG	use the server this pg_config belongs to instead of a package
 #   KEEP=1			leave $T in place at the end
+#   TLS=1			servers that pools connect to are reached over TLS alone
+#   EP_SANITIZE=1	the extension is built with sanitizers, see sanitize_server
 #   TMPDIR			where $T is made (default /tmp)
 
 set -euo pipefail
@@ -23,6 +25,12 @@ top=$(cd "$harness/../.." && pwd)
 say() { printf '%s\n' "$*"; }
 title() { printf '\n=== %s\n' "$*"; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
+
+# Is this a run with every remote connection over TLS?
+with_tls() { [ -n "${TLS-}" ] && [ "${TLS-}" != 0 ]; }
+
+# Is this a run with sanitizers?
+with_sanitizers() { [ -n "${EP_SANITIZE-}" ] && [ "${EP_SANITIZE-}" != 0 ]; }
 
 # --------------------------------------------------------------- outside
 
@@ -161,7 +169,7 @@ go_inside()
 	cd "$T"
 	exec "${drop[@]}" env -i PATH="$PATH" HOME="$T" TMPDIR="$T/tmp" TERM="${TERM-dumb}" LC_ALL=C.UTF-8 \
 		CI="${CI-}" KEEP="${KEEP-}" WERROR="${WERROR--Werror}" EP_T="$T" EP_PG_CONFIG="$pg_config" \
-		EP_TESTS="${EP_TESTS-}" EP_JOBS="${EP_JOBS-$(nproc)}" \
+		EP_TESTS="${EP_TESTS-}" TLS="${TLS-}" EP_SANITIZE="${EP_SANITIZE-}" EP_JOBS="${EP_JOBS-$(nproc)}" \
 		bash "$T/src/test/harness/$script" --inside "$@"
 }
 
@@ -294,7 +302,8 @@ copy_pgtap()
 
 build()
 {
-	title "Building and installing into the copy ($("$PG_CONFIG" --version))"
+	title "Building and installing into the copy ($("$PG_CONFIG" --version)$(! with_sanitizers || echo ', sanitizers'))"
+	! with_sanitizers || export COPT="$sanitizers"
 	if ! run make -s -j"$EP_JOBS" PG_CONFIG="$PG_CONFIG" WERROR="$WERROR" all >"$T/build.log" 2>&1; then
 		cat "$T/build.log"
 		die "the build failed"
@@ -303,11 +312,88 @@ build()
 	run make -s PG_CONFIG="$PG_CONFIG" WERROR="$WERROR" install >"$T/install.log" 2>&1 ||
 		{ cat "$T/install.log"; die "the installation failed"; }
 	[ -e "$("$PG_CONFIG" --pkglibdir)/enhanced_pool.so" ] || die "nothing was installed in $T"
+	! with_sanitizers || sanitize_server
+}
+
+# PGXS takes them as COPT.  -fwrapv, with which servers are built, would make
+# signed overflow fine.
+sanitizers='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-wrapv -fno-omit-frame-pointer -O1'
+
+# The sanitizers look at the extension alone; the server itself is built without
+# them.  Their libraries have to be loaded before anything else, so a script that
+# takes the server's name loads them and runs it.  They abort the process, after a
+# report to $T/sanitizer/address.PID or, the second, to the server's log.  What a
+# server keeps for its whole life is not a leak, and each process has a quarantine.
+sanitize_server()
+{
+	local cc so options
+
+	so=$("$PG_CONFIG" --pkglibdir)/enhanced_pool.so
+	{ grep -q __asan_report "$so" && grep -q __ubsan_handle "$so"; } || die "$so was built without sanitizers"
+	read -ra cc < <("$PG_CONFIG" --cc)
+	mkdir "$T/sanitizer"
+	options=abort_on_error=1:handle_abort=0
+	# This one looks for its options when it has something to report, and the
+	# title of the process has long been written over the environment then.
+	"${cc[@]}" -shared -fPIC -x c -o "$T/ubsan_options.so" - <<-C
+		const char *__ubsan_default_options(void) { return "$options:print_stacktrace=1"; }
+	C
+	mv "$bindir/postgres" "$bindir/postgres.plain"
+	cat >"$bindir/postgres" <<-SCRIPT
+		#!/bin/bash
+		export LD_PRELOAD='$("${cc[@]}" -print-file-name=libasan.so) $T/ubsan_options.so $("${cc[@]}" -print-file-name=libubsan.so)'
+		export ASAN_OPTIONS='$options:log_path=$T/sanitizer/address:detect_leaks=0:detect_stack_use_after_return=0:quarantine_size_mb=32'
+		exec -a "\$0" '$bindir/postgres.plain' "\$@"
+	SCRIPT
+	chmod 755 "$bindir/postgres"
 }
 
 # start_server NAME PORT [CONF-LINE...]: a cluster $T/NAME, on a socket in $T/s
 # alone, superuser postgres, trusting whoever can reach the socket.
 start_server()
+{
+	init_server "$@"
+	restart_server "$1" start
+}
+
+# start_remote NAME PORT [CONF-LINE...]: the same for a server that pools connect
+# to.  With TLS=1 it also listens on 127.0.0.1, where it takes nothing but TLS,
+# logs connections, and says in ep_test.tls_root where the root certificate is;
+# PORT should come from remote_port.
+start_remote()
+{
+	init_server "$@"
+	! with_tls || serve_tls "$1"
+	restart_server "$1" start
+}
+
+# remote_port PORT: PORT, but with TLS=1 one that is free on 127.0.0.1 (others may
+# run this script, too; the TAP tests take theirs from 10200 up).
+remote_port()
+{
+	local port=$1
+
+	while with_tls; do
+		port=$((6000 + RANDOM % 4000))
+		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+	done
+	echo "$port"
+}
+
+# remote_options PORT: how a pool reaches a server of start_remote, as options of
+# a foreign server.  What decides it in SQL and Perl: remote_options() in
+# test/sql/setup.sql and test/specs/isolation_setup.spec, remote_options in
+# test/lib/EnhancedPool.pm.
+remote_options()
+{
+	if with_tls; then
+		echo "host '127.0.0.1', port '$1', sslmode 'verify-full', sslrootcert '$T/tls/server.crt'"
+	else
+		echo "host '$T/s', port '$1'"
+	fi
+}
+
+init_server()
 {
 	local name=$1 port=$2
 	shift 2
@@ -328,7 +414,36 @@ start_server()
 		log_line_prefix = '%m [%p] %b %q%a '
 	CONF
 	[ $# -eq 0 ] || printf '%s\n' "$@" >>"$T/$name/postgresql.conf"
-	restart_server "$name" start
+}
+
+# Certificate and key of all servers of this run; the certificate is its own root.
+make_certificate()
+{
+	[ ! -e "$T/tls/server.crt" ] || return 0
+	mkdir "$T/tls"
+	(umask 077 && openssl req -new -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
+		-subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
+		-keyout "$T/tls/server.key" -out "$T/tls/server.crt") >"$T/tls/log" 2>&1 ||
+		{ cat "$T/tls/log"; die 'openssl made no certificate'; }
+}
+
+serve_tls()
+{
+	make_certificate
+	printf '%s\n' "listen_addresses = '127.0.0.1'" 'ssl = on' "ssl_cert_file = '$T/tls/server.crt'" \
+		"ssl_key_file = '$T/tls/server.key'" 'log_connections = on' \
+		"ep_test.tls_root = '$T/tls/server.crt'" >>"$T/$1/postgresql.conf"
+	printf '%s\n' 'local all all trust' 'hostssl all all 127.0.0.1/32 trust' >"$T/$1/pg_hba.conf"
+}
+
+# Counts the connections of pools in a server log on standard input; ep_user is
+# the TAP tests' remote user.  Succeeds if there are some, all of them over TLS.
+tls_seen()
+{
+	# a line may be as long as a statement, which awk would search slowly
+	grep -aF 'connection authorized: ' | awk '
+		/connection authorized: (user=ep_user |.* application_name=enhanced_pool)/ { if (/ SSL enabled /) tls++; else plain++ }
+		END { printf "%d connections over TLS, %d without\n", tls, plain; exit !tls || plain }'
 }
 
 # restart_server NAME [start|restart]

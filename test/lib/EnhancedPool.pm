@@ -12,6 +12,12 @@
 #	done_testing();
 #
 # Wait with poll_query_until, wait_for_log or poll_until, never with a sleep.
+#
+# With TLS=1 in the environment remotes take nothing from pools but TLS, pools are
+# defined so, and check_clean sees to it that it was so.  A file that has TLS, its
+# absence or something else than a PostgreSQL server as its subject says
+# start_pair(tls => 0) and gets the same remote with and without TLS=1.  So does one
+# that sets ssl in the remote's configuration.
 
 package EnhancedPool;
 
@@ -25,7 +31,7 @@ use Test::More;
 use Time::HiRes qw(usleep time);
 
 our @EXPORT = qw(
-  start_local start_remote start_pair define_pool pool_sql drop_pool
+  start_local start_remote start_pair remote_options tls_of define_pool pool_sql drop_pool
   check_clean remote_connections worker_pid worker_surplus fd_count poll_until
   start_session begin_query end_query fails_with
 );
@@ -33,6 +39,10 @@ our @EXPORT = qw(
 # The remote role that pools log in as.  The remote server asks for its password.
 our $REMOTE_USER = 'ep_user';
 our $REMOTE_PASSWORD = 'ep_secret';
+
+# With TLS=1: certificate (its own root, too) and key, and which remotes have them.
+my $certificate;
+my %tls_of;
 
 my $common_conf = <<'CONF';
 max_connections = 300
@@ -57,23 +67,28 @@ sub start_local
 	return $node;
 }
 
-# start_remote([name => ..., conf => ...]): a plain server with the role ep_user,
-# who may create tables in public and must give a password.
+# start_remote([name => ..., conf => ..., tls => 0]): a plain server with the role
+# ep_user, who may create tables in public and must give a password.
 sub start_remote
 {
 	my %args = (name => 'remote', conf => '', @_);
+	my $tls = $args{tls} // ($ENV{TLS} && $args{conf} !~ /^\s*ssl\s*=/m);
 	my $node = PostgreSQL::Test::Cluster->new($args{name});
-	my $hba;
 
 	$node->init;
 	$node->append_conf('postgresql.conf', $common_conf);
+	if ($tls)
+	{
+		serve_tls($node);
+		put_first_in_hba($node, "local all $REMOTE_USER reject", 'hostnossl all all all reject',
+			"hostssl all $REMOTE_USER 127.0.0.1/32 scram-sha-256");
+	}
+	else
+	{
+		put_first_in_hba($node, "local all $REMOTE_USER scram-sha-256",
+			"host all $REMOTE_USER 127.0.0.1/32 scram-sha-256");
+	}
 	$node->append_conf('postgresql.conf', $args{conf});
-	$hba = $node->data_dir . '/pg_hba.conf';
-	my $rest = slurp_file($hba);
-	open my $fh, '>', $hba or die "could not open $hba: $!";
-	print $fh "local all $REMOTE_USER scram-sha-256\n"
-	  . "host all $REMOTE_USER 127.0.0.1/32 scram-sha-256\n$rest";
-	close $fh;
 	$node->start;
 	$node->safe_psql('postgres',
 		"CREATE ROLE $REMOTE_USER LOGIN PASSWORD '$REMOTE_PASSWORD';"
@@ -81,11 +96,66 @@ sub start_remote
 	return $node;
 }
 
-# start_pair([local_conf => ..., remote_conf => ...]): one of each.
+sub put_first_in_hba
+{
+	my ($node, @lines) = @_;
+	my $hba = $node->data_dir . '/pg_hba.conf';
+	my $rest = slurp_file($hba);
+
+	open my $fh, '>', $hba or die "could not open $hba: $!";
+	print $fh map { "$_\n" } @lines;
+	print $fh $rest;
+	close $fh;
+	return;
+}
+
+sub serve_tls
+{
+	my ($node) = @_;
+	my $tls = $certificate //= make_certificate();
+
+	$node->append_conf('postgresql.conf',
+		"listen_addresses = '127.0.0.1'\nssl = on\nssl_cert_file = '$tls->{cert}'\nssl_key_file = '$tls->{key}'\nlog_connections = on");
+	$tls_of{ $node->name } = $tls;
+	return;
+}
+
+sub make_certificate
+{
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	my %tls = (cert => "$dir/server.crt", key => "$dir/server.key");
+
+	system_or_bail('openssl', 'req', '-new', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1',
+		'-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1',
+		'-keyout', $tls{key}, '-out', $tls{cert});
+	chmod 0600, $tls{key};
+	return \%tls;
+}
+
+# tls_of($remote): if pools reach it over TLS, a hash with the paths of its
+# certificate (cert), which is its own root, and key (key); else undef.
+sub tls_of
+{
+	my ($remote) = @_;
+
+	return $tls_of{ $remote->name };
+}
+
+# remote_options($remote): how pools reach it, as a hash of options of a server.
+sub remote_options
+{
+	my ($remote) = @_;
+	my $tls = tls_of($remote);
+
+	return (host => $remote->host, port => $remote->port) unless $tls;
+	return (host => '127.0.0.1', port => $remote->port, sslmode => 'verify-full', sslrootcert => $tls->{cert});
+}
+
+# start_pair([local_conf => ..., remote_conf => ..., tls => 0]): one of each.
 sub start_pair
 {
 	my %args = (local_conf => '', remote_conf => '', @_);
-	my $remote = start_remote(conf => $args{remote_conf});
+	my $remote = start_remote(conf => $args{remote_conf}, tls => $args{tls});
 	my $local = start_local(conf => $args{local_conf});
 
 	return ($local, $remote);
@@ -116,8 +186,7 @@ sub pool_sql
 		password => $REMOTE_PASSWORD,
 		%{ delete $options{mapping} // {} });
 	my %server = (
-		host => $remote->host,
-		port => $remote->port,
+		remote_options($remote),
 		dbname => 'postgres',
 		%options);
 
@@ -190,15 +259,21 @@ sub fd_count
 	return $count;
 }
 
-# Sockets of the worker beyond the two it has for each connection: constant as
-# long as none is forgotten.
+# Sockets of the workers beyond those that they have for each connection (two, or if
+# relayed libpq's and both ends of a pair): constant as long as none is forgotten.
 sub worker_surplus
 {
 	my ($local) = @_;
-	my $conns = $local->safe_psql('postgres',
-		'SELECT coalesce(sum(size), 0) FROM enhanced_pool.pools');
+	my $sockets = $local->safe_psql('postgres',
+		q{SELECT (SELECT coalesce(2 * sum(size), 0) FROM enhanced_pool.pools)
+		  + (SELECT count(*) FROM enhanced_pool.connection_metrics WHERE transport = 'relay')});
 
-	return fd_count(worker_pid($local), qr/^socket:/) - 2 * $conns;
+	my $n = -$sockets;
+
+	worker_pid($local);
+	$n += fd_count($_, qr/^socket:/)
+	  foreach split /\n/, $local->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'enhanced_pool worker'");
+	return $n;
 }
 
 # poll_until { CONDITION } [seconds]: true as soon as the condition is.
@@ -264,7 +339,8 @@ sub fails_with
 # check_clean($local, $remote, $max [, $baseline]): nothing was left behind.  No
 # lease, no waiter; at most $max (max_size + max_overflow, over all pools) and a
 # health check's connections on the remote; with what worker_surplus returned
-# before, no forgotten descriptor in the worker.
+# before, no forgotten descriptor in the worker.  With TLS=1 pools have reached the
+# remote, and over TLS alone.
 sub check_clean
 {
 	my ($local, $remote, $max, $baseline) = @_;
@@ -283,6 +359,18 @@ sub check_clean
 	ok(poll_until(sub { worker_surplus($local) <= $baseline }),
 		'the worker has no forgotten descriptor')
 	  if defined $baseline;
+	check_tls($remote) if tls_of($remote);
+	return;
+}
+
+sub check_tls
+{
+	my ($remote) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my @seen = slurp_file($remote->logfile) =~ /connection authorized: user=$REMOTE_USER (.*)/g;
+
+	cmp_ok(scalar(grep { / SSL enabled / } @seen), '>', 0, 'pools reached the remote over TLS');
+	is(scalar(grep { !/ SSL enabled / } @seen), 0, 'and in no other way');
 	return;
 }
 

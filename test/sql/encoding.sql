@@ -97,7 +97,9 @@ SELECT * FROM enhanced_pool.execute('ascii', 'SELECT octet_length($1::text), $1:
 
 -- as the local side
 SELECT pg_get_functiondef('error_of'::regproc) AS error_of, pg_get_functiondef('define_pool'::regproc) AS define_pool,
-  pg_get_functiondef('compared'::regproc) AS compared, current_database() AS local_db \gset
+  pg_get_functiondef('compared'::regproc) AS compared, pg_get_functiondef('over_tls'::regproc) AS over_tls,
+  pg_get_functiondef('remote_host'::regproc) AS remote_host, pg_get_functiondef('remote_options'::regproc) AS remote_options,
+  current_database() AS local_db \gset
 DROP SERVER latin1, ascii CASCADE;
 \c ep_latin1
 SET client_min_messages = warning;
@@ -105,6 +107,9 @@ SET client_encoding = 'UTF8';
 CREATE EXTENSION enhanced_pool;
 CREATE TYPE worded AS (id int, word text);
 :error_of;
+:over_tls;
+:remote_host;
+:remote_options;
 :define_pool;
 :compared;
 SELECT define_pool('loop', $$max_size '1'$$);

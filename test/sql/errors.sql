@@ -240,8 +240,7 @@ DECLARE
   name text;
 BEGIN
   FOREACH name IN ARRAY ARRAY['postgres_fdw', 'dblink_fdw'] LOOP
-    EXECUTE format('CREATE SERVER by_%I FOREIGN DATA WRAPPER %I OPTIONS (host %L, port %L, dbname ''ep_remote'')', name, name,
-      split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'));
+    EXECUTE format('CREATE SERVER by_%I FOREIGN DATA WRAPPER %I OPTIONS (%s, dbname ''ep_remote'')', name, name, remote_options());
     EXECUTE format('CREATE USER MAPPING FOR %I SERVER by_%I OPTIONS (user %L)', current_user, name, current_user);
     EXECUTE format('CREATE USER MAPPING FOR regress_ep_app SERVER by_%I OPTIONS (user ''regress_ep_remote'', password ''secret'')', name);
   END LOOP;

@@ -1,6 +1,7 @@
 --
--- What the other tests use.  The remote server is this very server, reached
--- over its Unix socket: database ep_remote.
+-- What the other tests use.  The remote server is this very server, database
+-- ep_remote, reached over its Unix socket, or if ep_test.tls_root names a root
+-- certificate, over TLS.
 --
 SELECT current_setting('shared_preload_libraries') ~ '\menhanced_pool\M' AS preloaded \gset
 \if :preloaded
@@ -42,6 +43,19 @@ SET client_min_messages = warning;
 -- The local side
 CREATE EXTENSION enhanced_pool;
 
+CREATE FUNCTION over_tls() RETURNS bool LANGUAGE sql AS $$
+  SELECT coalesce(current_setting('ep_test.tls_root', true), '') <> ''
+$$;
+CREATE FUNCTION remote_host() RETURNS text LANGUAGE sql AS $$
+  SELECT CASE WHEN over_tls() THEN '127.0.0.1'
+    ELSE coalesce(nullif(trim(split_part(current_setting('unix_socket_directories'), ',', 1)), ''), 'localhost') END
+$$;
+-- How the remote server is reached, as options of a foreign server
+CREATE FUNCTION remote_options() RETURNS text LANGUAGE sql AS $$
+  SELECT format('host %L, port %L', remote_host(), current_setting('port')) ||
+    CASE WHEN over_tls() THEN format(', sslmode ''verify-full'', sslrootcert %L', current_setting('ep_test.tls_root')) ELSE '' END
+$$;
+
 --
 -- define_pool('p', $$max_size '4'$$) makes a pool of connections to ep_remote for
 -- the current user, who is the same on the remote.  For another role the remote
@@ -49,12 +63,9 @@ CREATE EXTENSION enhanced_pool;
 --
 CREATE FUNCTION define_pool(pool text, options text DEFAULT '', role text DEFAULT current_user)
 RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-  host text := split_part(current_setting('unix_socket_directories'), ',', 1);
 BEGIN
-  EXECUTE format('CREATE SERVER %I FOREIGN DATA WRAPPER enhanced_pool OPTIONS (host %L, port %L, dbname ''ep_remote''%s)',
-    pool, coalesce(nullif(trim(host), ''), 'localhost'), current_setting('port'),
-    CASE WHEN options = '' THEN '' ELSE ', ' || options END);
+  EXECUTE format('CREATE SERVER %I FOREIGN DATA WRAPPER enhanced_pool OPTIONS (%s, dbname ''ep_remote''%s)',
+    pool, remote_options(), CASE WHEN options = '' THEN '' ELSE ', ' || options END);
   IF role = current_user THEN
     EXECUTE format('CREATE USER MAPPING FOR %I SERVER %I OPTIONS (user %L)', role, pool, role);
   ELSE
@@ -100,3 +111,6 @@ SET ROLE regress_ep_app;
 SELECT * FROM enhanced_pool.execute('app_loop', 'SELECT current_user::text') AS t(who text);
 RESET ROLE;
 SELECT pool, state, size >= 1 AS open, active FROM enhanced_pool.pools WHERE pool = 'loop';
+SELECT bool_and(transport = CASE WHEN over_tls() THEN 'relay' ELSE 'direct' END) AS right_transport, bool_and(tls = over_tls()) AS right_tls
+  FROM enhanced_pool.connection_metrics WHERE pool = 'loop';
+SELECT * FROM enhanced_pool.execute('loop', 'SELECT ssl = $1 FROM pg_stat_ssl WHERE pid = pg_backend_pid()', over_tls()) AS t(as_the_remote_says bool);

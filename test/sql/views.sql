@@ -94,7 +94,8 @@ SELECT enhanced_pool.exec('view_open', 'SELECT 1');
 SELECT enhanced_pool.acquire('view_open', name => 'mine', hold => true) AS lease \gset
 SELECT state, size, active, idle, connecting, overflow, waiting, oldest_wait_time, min_size, max_size, max_total
   FROM enhanced_pool.pools WHERE pool = 'view_open';
-SELECT state, transport, tls, remote_pid > 0 AS has_pid, host = current_setting('unix_socket_directories') AS right_host,
+SELECT state, transport = CASE WHEN over_tls() THEN 'relay' ELSE 'direct' END AS right_transport, tls = over_tls() AS right_tls,
+       remote_pid > 0 AS has_pid, host = remote_host() AS right_host,
        created_at <= now() AS created, age >= '0' AS aged, last_used_at IS NOT NULL AS used, idle_time,
        validation_count, validation_failure_rate
   FROM enhanced_pool.connection_metrics WHERE pool = 'view_open';
@@ -159,8 +160,12 @@ SELECT sum(prepared_statements) > 0 AS prepared FROM enhanced_pool.connection_me
 SELECT enhanced_pool.exec('view_open', 'DISCARD ALL');
 
 -- What is not counted yet is unknown, not zero
-SELECT p50_wait_time, p99_query_time, transaction_count, transaction_rollbacks, health_check_count, circuit_breaker_trips, scale_ups, avg_load_1m
+SELECT p50_wait_time, p99_query_time, transaction_count, transaction_rollbacks, scale_ups, avg_load_1m
   FROM enhanced_pool.pool_metrics WHERE pool = 'view_open';
+
+-- Health
+SELECT breaker, health_check_failures, circuit_breaker_trips, circuit_breaker_resets
+  FROM enhanced_pool.pool_metrics JOIN enhanced_pool.pools USING (datname, pool, role) WHERE pool = 'view_open';
 
 -- While a statement runs: the remote session of this one looks at the lease that it serves
 SELECT define_pool('view_self', $$max_size '2'$$);

@@ -1,4 +1,4 @@
-# Who may use a connection: the password rule; and remotes that want TLS.
+# Who may use a connection: the password rule.  With certificates: tls_client.pl.
 use strict;
 use warnings;
 
@@ -51,6 +51,42 @@ define('shared', for => 'PUBLIC');
 is($local->safe_psql('postgres', $use->('shared')), '1', 'with a password PUBLIC\'s mapping serves all');
 fails_with($local, "SET ROLE stranger; SELECT enhanced_pool.exec('shared', 'SELECT 1')", qr/ERROR:  42501/, 'who has USAGE');
 
+# What the owner of a server wants to be run on each connection is not run where no
+# password was asked for, whoever uses the pool: it would run as whom this server is
+# taken for.
+$local->safe_psql('postgres', 'GRANT USAGE ON FOREIGN DATA WRAPPER enhanced_pool TO app');
+$remote->safe_psql('postgres', 'GRANT CREATE ON SCHEMA public TO trusted');
+my @require_auth = $local->pg_version >= 16 ? (require_auth => 'none') : ();
+
+foreach my $case (
+	[ 'own_password', 'app', { password => 'x' }, 'app' ],
+	[ 'own_method', 'app', { password => 'x' }, 'app', @require_auth ],
+	[ 'for_superuser', 'postgres', { password => 'x' }, 'postgres' ],
+	[ 'for_all', 'PUBLIC', { password => undef }, 'postgres' ])
+{
+	my ($name, $for, $mapping, $user, @options) = @$case;
+
+	$local->safe_psql('postgres', 'SET ROLE app;' . pool_sql($remote, $name, for => $for, initial_size => 1, min_size => 0,
+			mapping => { user => 'trusted', %$mapping }, retry_attempts => 1, connect_query => "CREATE TABLE mark_$name ()", @options));
+	fails_with($local, "SET ROLE $user; SELECT enhanced_pool.exec('$name', 'SELECT 1')", qr/ERROR:  2F003/, "$name: refused");
+	is($remote->safe_psql('postgres', "SELECT to_regclass('mark_$name') IS NULL"), 't', 'and nothing was run');
+	$local->safe_psql('postgres', "DROP SERVER $name CASCADE");
+}
+
+# It begins with the option: what was opened before does not serve afterwards.
+$local->safe_psql('postgres', 'SET ROLE app;' . pool_sql($remote, 'later', for => 'PUBLIC', initial_size => 1, min_size => 0,
+		mapping => { user => 'trusted', password => undef }, retry_attempts => 1));
+is($local->safe_psql('postgres', "SELECT enhanced_pool.exec('later', 'SELECT 1')"), '1', 'a superuser may use a pool that runs nothing');
+$local->safe_psql('postgres', "SET ROLE app; ALTER SERVER later OPTIONS (validation_query 'CREATE TABLE mark_later ()', validation_interval '1ms')");
+fails_with($local, "SELECT enhanced_pool.exec('later', 'SELECT 1')", qr/ERROR:  2F003/, 'not once it does');
+is($remote->safe_psql('postgres', "SELECT to_regclass('mark_later') IS NULL"), 't', 'and nothing was run');
+$local->safe_psql('postgres', "DROP SERVER later CASCADE; REVOKE USAGE ON FOREIGN DATA WRAPPER enhanced_pool FROM app");
+
+# An engine is a library that would be loaded into the worker.
+fails_with($local, "ALTER SERVER asked OPTIONS (ADD sslkey 'some:key'); ALTER SERVER asked OWNER TO app; SET ROLE app; SELECT enhanced_pool.exec('asked', 'SELECT 1')",
+	qr/ERROR:  42501: permission denied to use an SSL engine/, 'no engine for others than superusers');
+$local->safe_psql('postgres', 'ALTER SERVER asked OWNER TO postgres; ALTER SERVER asked OPTIONS (DROP sslkey)');
+
 # The environment of the server is not the mapping.
 {
 	local $ENV{PGPASSWORD} = $EnhancedPool::REMOTE_PASSWORD;
@@ -66,27 +102,6 @@ fails_with($local, "CREATE USER MAPPING FOR postgres SERVER nopassword OPTIONS (
 is( $local->safe_psql('postgres', "SELECT count(*) FROM enhanced_pool.config c, enhanced_pool.pools p WHERE c::text || p::text LIKE '%ep_secret%'"),
 	'0', 'no view shows a password');
 ok(!$local->log_contains(qr/enhanced_pool worker.*ep_secret/), 'nor does the worker log one');
-
-# ------------------------------------------------------------------------- TLS
-
-SKIP:
-{
-	my $dir = $remote->data_dir;
-
-	skip 'no openssl', 1
-	  if system("openssl req -new -x509 -days 2 -nodes -subj /CN=localhost -out $dir/server.crt -keyout $dir/server.key 2>$dir/openssl.log");
-	chmod 0600, "$dir/server.key";
-	$remote->append_conf('postgresql.conf', "ssl = on\nlisten_addresses = '127.0.0.1'");
-	$remote->restart;
-	foreach my $mode ('prefer', 'require')
-	{
-		define("tls_$mode", host => '127.0.0.1', sslmode => $mode);
-		fails_with($local, "SELECT enhanced_pool.exec('tls_$mode', 'SELECT 1')",
-			qr/ERROR:  0A000: .*\n(DETAIL:  .*\n)?HINT:  .*sslmode/, "sslmode $mode: refused, with a hint");
-	}
-	define('tls_disable', host => '127.0.0.1', sslmode => 'disable');
-	is($local->safe_psql('postgres', "SELECT enhanced_pool.exec('tls_disable', 'SELECT 1')"), '1', 'sslmode disable works');
-}
 
 check_clean($local, $remote, 20);
 done_testing();

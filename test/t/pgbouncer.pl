@@ -1,4 +1,5 @@
-# A remote behind PgBouncer, where transactions share its connections.
+# A remote behind PgBouncer, where transactions share its connections.  With TLS=1
+# both ways, to PgBouncer and on from there, are encrypted.
 use strict;
 use warnings;
 
@@ -16,6 +17,7 @@ plan skip_all => 'PgBouncer is not installed' unless $program;
 my ($local, $remote) = start_pair(remote_conf => "listen_addresses = '127.0.0.1'");
 my $port = PostgreSQL::Test::Cluster::get_free_port();
 my $dir = $remote->basedir;
+my $tls = tls_of($remote);
 
 append_to_file("$dir/users", "\"ep_user\" \"ep_secret\"\n");
 append_to_file("$dir/pgbouncer.ini", <<"INI");
@@ -30,6 +32,14 @@ auth_file = $dir/users
 pool_mode = transaction
 default_pool_size = 4
 max_client_conn = 100
+INI
+append_to_file("$dir/pgbouncer.ini", <<"INI") if $tls;
+client_tls_sslmode = require
+client_tls_cert_file = $tls->{cert}
+client_tls_key_file = $tls->{key}
+client_tls_ca_file = $tls->{cert}
+server_tls_sslmode = verify-full
+server_tls_ca_file = $tls->{cert}
 INI
 my $bouncer = start([ $program, "$dir/pgbouncer.ini" ], '<', \undef, '>&', "$dir/pgbouncer.log");
 ok(poll_until(sub { -e "$dir/pgbouncer.log" && slurp_file("$dir/pgbouncer.log") =~ /process up/ }), 'PgBouncer runs');
@@ -89,8 +99,8 @@ pass('no other statement was hit');
 $local->pgbench('-n -c 12 -j 2 -t 50', 0, [qr{processed: 600/600}], [qr{^(?!.*(ERROR|aborted))}s], 'many clients',
 	{ 'ask' => q{SELECT 1 / (CASE WHEN answer = 'client :client_id' THEN 1 ELSE 0 END) FROM enhanced_pool.execute('b', 'SELECT $1', 'client :client_id') AS t(answer text);} });
 
-# It ends, and comes back.
-$bouncer->kill_kill;
+# It ends, and comes back.  Newer ones wait for their clients when told to end.
+$bouncer->kill_kill(grace => 0);
 $bouncer->finish;
 fails_with($local, "SELECT enhanced_pool.exec('b', 'SELECT 1')", qr/ERROR:  08001/, 'PgBouncer is gone');
 $bouncer = start([ $program, "$dir/pgbouncer.ini" ], '<', \undef, '>&', "$dir/pgbouncer.log");
@@ -98,6 +108,6 @@ ok(poll_until(sub { $local->psql('postgres', "SELECT enhanced_pool.exec('b', 'SE
 
 $session->quit;
 check_clean($local, $remote, 8, $baseline);
-$bouncer->kill_kill;
+$bouncer->kill_kill(grace => 0);
 $bouncer->finish;
 done_testing();

@@ -23,9 +23,9 @@ my $frozen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 128, Prot
 my $frozen_port = $frozen->sockport;
 
 define_pool($local, $remote, 'p', host => '127.0.0.1', max_size => 3, initial_size => 3, min_size => 0,
-	retry_backoff => '20ms', retry_attempts => 3);
+	retry_backoff => '20ms', retry_attempts => 3, circuit_breaker_threshold => 0);
 define_pool($local, $remote, 'patient', max_size => 1, initial_size => 1, min_size => 0,
-	retry_backoff => '20ms', retry_attempts => 1000, acquire_timeout => '30s');
+	retry_backoff => '20ms', retry_attempts => 1000, acquire_timeout => '30s', circuit_breaker_threshold => 0);
 
 my $session = start_session($local);
 is($session->query_safe($ask_port->($_)), $port, "pool $_ works") foreach 'p', 'patient';

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * stubs.c
- *		What the tested files use of the server, over malloc.
+ *		What the tested files use of the server.
  *
  * palloc and pfree come from the client-side libpgcommon and are malloc and
  * free as well; memory contexts have no meaning here.
@@ -10,12 +10,21 @@
  */
 #include "postgres.h"
 
+#include <time.h>
+
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "storage/latch.h"
 #include "utils/memutils.h"
 
+#include "shared/shared.h"
 #include "unit.h"
 
 MemoryContext CurrentMemoryContext = NULL;
 MemoryContext TopMemoryContext = NULL;
+
+static Latch latch;
+Latch	   *MyLatch = &latch;
 
 static void *
 allocate(Size size)
@@ -45,4 +54,76 @@ void *
 MemoryContextAllocExtended(MemoryContext context, Size size, int flags)
 {
 	return allocate(size);
+}
+
+/* ----------------------------------------------------- latch, clock, log */
+
+void
+SetLatch(Latch *which)
+{
+	which->is_set = true;
+}
+
+void
+ResetLatch(Latch *which)
+{
+	which->is_set = false;
+}
+
+bool
+unit_latch_is_set(void)
+{
+	return latch.is_set;
+}
+
+uint64
+ep_now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+void
+ReserveExternalFD(void)
+{
+}
+
+void
+ReleaseExternalFD(void)
+{
+}
+
+/* Nothing that the tests do is to be reported to anybody. */
+bool
+errstart(int elevel, const char *domain)
+{
+	return true;
+}
+
+bool
+errstart_cold(int elevel, const char *domain)
+{
+	return true;
+}
+
+int
+errcode(int sqlerrcode)
+{
+	return 0;
+}
+
+int
+errmsg(const char *fmt,...)
+{
+	printf("FAILED report: %s\n", fmt);
+	return 0;
+}
+
+void
+errfinish(const char *filename, int lineno, const char *funcname)
+{
+	printf("by %s:%d\n", filename, lineno);
+	abort();
 }

@@ -24,6 +24,8 @@ typedef struct Case
 	const char *reason;
 } Case;
 
+#define HALF_OPEN	"the breaker is half-open"
+
 static const Case cases[] = {
 	{"first fill", {DEFAULTS, .fill_target = 5}, 5, 0, 3, 0, "below min_size"},
 	{"first fill, some there", {DEFAULTS, .fill_target = 5, .size = 3, .idle = 3}, 2, 0, 3, 0, "first fill"},
@@ -51,6 +53,22 @@ static const Case cases[] = {
 	{"min_size 0", {.max_size = 20, .unused = true, .size = 1, .idle = 1}, 0, 0, 0, 0, NULL},
 	{"max_size was lowered", {DEFAULTS, .size = 25, .leased = 1, .idle = 24}, 0, 0, 4, 5, "above max_size"},
 	{"only idle ones can go", {DEFAULTS, .size = 25, .leased = 23, .idle = 2}, 0, 0, 20, 2, "above max_size"},
+	{"a connection was lost: one is opened at once", {DEFAULTS, .lost = true, .size = 6, .idle = 4, .ending = 2}, 1, 0, 3, 0, "a connection was lost"},
+	{"not if one is under way", {DEFAULTS, .lost = true, .size = 5, .idle = 4, .connecting = 1}, 0, 0, 3, 0, NULL},
+	{"nor if it is known to fail", {DEFAULTS, .lost = true, .failing = true, .size = 4, .idle = 4}, 0, 0, 3, 0, NULL},
+	{"nor beyond max_size", {DEFAULTS, .lost = true, .size = 20, .leased = 19, .ending = 1}, 0, 0, 20, 0, NULL},
+	{"the remote takes no more", {DEFAULTS, .bound = 4, .size = 4, .leased = 4, .waiting = 3, .fill_target = 5}, 0, 0, 7, 0, NULL},
+	{"but as many as before", {DEFAULTS, .bound = 4, .size = 3, .leased = 3, .waiting = 3}, 1, 0, 6, 0, "backends are waiting"},
+	{"nothing is closed for that", {DEFAULTS, .bound = 4, .size = 6, .idle = 6}, 0, 0, 3, 0, NULL},
+	{"no overflow either", {DEFAULTS, .bound = 20, .max_overflow = 4, .size = 20, .leased = 20, .waiting = 1}, 0, 0, 20, 0, NULL},
+	{"open: nothing", {DEFAULTS, .breaker = EP_BREAKER_OPEN, .waiting = 3, .fill_target = 5}, 0, 0, 3, 0, NULL},
+	{"open: what is too much goes", {DEFAULTS, .breaker = EP_BREAKER_OPEN, .size = 21, .idle = 21}, 0, 0, 3, 1, "above max_size"},
+	{"half-open: one", {DEFAULTS, .breaker = EP_BREAKER_HALF_OPEN, .waiting = 3}, 1, 0, 3, 0, "backends are waiting"},
+	{"half-open: one alone", {DEFAULTS, .breaker = EP_BREAKER_HALF_OPEN, .size = 1, .connecting = 1, .waiting = 3}, 0, 0, 3, 0, NULL},
+	{"half-open: not beside a test", {DEFAULTS, .breaker = EP_BREAKER_HALF_OPEN, .probing = 1, .waiting = 3}, 0, 0, 3, 0, NULL},
+	{"half-open: a test if nothing is wanted", {DEFAULTS, .breaker = EP_BREAKER_HALF_OPEN, .size = 3, .idle = 3}, 0, 0, 3, 0, HALF_OPEN},
+	{"half-open: a test if all are there", {DEFAULTS, .breaker = EP_BREAKER_HALF_OPEN, .size = 20, .leased = 20}, 0, 0, 20, 0, HALF_OPEN},
+	{"half-open: no test of a closed pool", {DEFAULTS, .breaker = EP_BREAKER_HALF_OPEN, .closing = true}, 0, 0, 3, 0, NULL},
 	{"what is ending has gone", {DEFAULTS, .size = 25, .idle = 20, .ending = 5}, 0, 0, 3, 0, NULL},
 };
 
@@ -67,6 +85,7 @@ test_cases(void)
 		CHECK_INT(out.floor, c->floor, "%s", c->about);
 		CHECK_INT(out.surplus, c->surplus, "%s", c->about);
 		CHECK_STRING(out.reason, c->reason, "%s", c->about);
+		CHECK_INT(out.probe, c->reason && strcmp(c->reason, HALF_OPEN) == 0, "%s", c->about);
 	}
 }
 
@@ -77,7 +96,10 @@ random_input(void)
 		.idle = unit_random(8), .leased = unit_random(12), .connecting = unit_random(4),
 		.tended = unit_random(4), .ending = unit_random(4), .waiting = unit_random(12),
 		.max_size = 1 + unit_random(20), .max_overflow = unit_random(6),
-		.closing = unit_random(8) == 0, .failing = unit_random(4) == 0, .unused = unit_random(4) == 0
+		.closing = unit_random(8) == 0, .failing = unit_random(4) == 0, .unused = unit_random(4) == 0,
+		.lost = unit_random(4) == 0, .probing = unit_random(4) == 0 ? 1 : 0,
+		.breaker = unit_random(4) == 0 ? EP_BREAKER_OPEN + unit_random(2) : EP_BREAKER_CLOSED,
+		.bound = unit_random(4) == 0 ? 1 + unit_random(20) : 0
 	};
 
 	in.size = in.idle + in.leased + in.connecting + in.tended + in.ending;
@@ -96,6 +118,7 @@ test_laws(void)
 		EpSizingInput in = random_input();
 		EpSizing	out = ep_sizing_decide(&in);
 		int			limit = in.max_size + in.max_overflow;
+		int			opened = out.open + out.open_overflow;
 		int			served = in.idle + in.connecting + in.tended + out.open + out.open_overflow;
 
 		CHECK(out.open >= 0 && out.open_overflow >= 0 && out.surplus >= 0, "round %d", i);
@@ -104,10 +127,16 @@ test_laws(void)
 		CHECK(out.open_overflow == 0 || (in.waiting > 0 && in.size + out.open >= in.max_size), "round %d: overflow without need", i);
 		CHECK(out.surplus <= in.idle, "round %d: only idle ones can go", i);
 		CHECK(out.floor >= in.min_size && out.floor <= in.max_size, "round %d: floor", i);
-		CHECK((out.reason == NULL) == (out.open + out.open_overflow + out.surplus == 0), "round %d: a reason for each deed", i);
+		CHECK((out.reason == NULL) == (opened + out.probe + out.surplus == 0), "round %d: a reason for each deed", i);
 		CHECK(!in.closing || out.open + out.open_overflow == 0, "round %d: closing", i);
 		CHECK(!in.failing || in.connecting + out.open + out.open_overflow <= Max(in.connecting, 1), "round %d: failing", i);
-		CHECK(in.closing || in.failing || served >= in.waiting || in.size + out.open + out.open_overflow >= limit,
+		CHECK(in.breaker != EP_BREAKER_OPEN || opened + out.probe == 0, "round %d: open breaker", i);
+		CHECK(in.breaker != EP_BREAKER_HALF_OPEN || opened + out.probe <= 1, "round %d: half-open breaker", i);
+		CHECK(in.breaker != EP_BREAKER_HALF_OPEN || in.connecting + in.probing == 0 || opened + out.probe == 0, "round %d: beside the one", i);
+		CHECK(!out.probe || in.breaker == EP_BREAKER_HALF_OPEN, "round %d: a test without need", i);
+		CHECK(in.bound == 0 || opened == 0 || in.size + opened <= in.bound, "round %d: the remote is full", i);
+		CHECK(in.closing || in.failing || in.breaker != EP_BREAKER_CLOSED || in.bound > 0 ||
+			  served >= in.waiting || in.size + opened >= limit,
 			  "round %d: a waiter is left without a connection on its way", i);
 	}
 }

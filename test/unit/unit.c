@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <unistd.h>
+
 #include "unit.h"
 
 #define MAX_REPORTS	50			/* a broken loop need not fill the screen */
@@ -106,10 +108,15 @@ main(void)
 		{"load", test_load},
 		{"scaling", test_scaling},
 		{"schedule", test_schedule},
+		{"breaker", test_breaker},
 		{"deadlock", test_deadlock},
 		{"classify", test_classify},
+		{"tls", test_tls},
+		{"relay", test_relay},
 	};
 
+	/* what hangs fails; the signal ends the program */
+	alarm(600);
 	for (Size i = 0; i < lengthof(tests); i++)
 	{
 		int			before = failed;

@@ -31,6 +31,9 @@ extern void unit_check_string(const char *actual, const char *expected, const ch
 /* A generator of numbers that are the same in each run: 0 .. limit - 1. */
 extern int	unit_random(int limit);
 
+/* In stubs.c. */
+extern bool unit_latch_is_set(void);
+
 /* One for each file of tests. */
 extern void test_message(void);
 extern void test_wire(void);
@@ -39,7 +42,10 @@ extern void test_sizing(void);
 extern void test_load(void);
 extern void test_scaling(void);
 extern void test_schedule(void);
+extern void test_breaker(void);
 extern void test_deadlock(void);
 extern void test_classify(void);
+extern void test_tls(void);
+extern void test_relay(void);
 
 #endif							/* EP_UNIT_H */

@@ -1,0 +1,380 @@
+/*-------------------------------------------------------------------------
+ *
+ * attempt.c
+ *		What follows from attempts to connect: spacing, the circuit breaker,
+ *		the error that waiters see.
+ *
+ * The outcome of a health check, and of the attempt that closes a breaker,
+ * counts for every pool of that remote (EpPoolDef.remote_hash), whichever
+ * worker serves it.  Pools are locked one after the other.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/pg_prng.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+
+#include "brain/schedule.h"
+#include "worker/kept.h"
+
+/* While a remote is down, this often a line in the log. */
+#define LOG_INTERVAL_US		60000000
+
+/* Between attempts that nobody waits for, if the pool wants none. */
+#define UNAWAITED_SPACING_S	1.0
+
+/* How long a remote that was full is not asked for more connections. */
+#define FULL_US				30000000
+
+/* What is to be logged of a breaker; taken under the pool's lock. */
+typedef struct News
+{
+	EpBreakerChange change;
+	char		name[NAMEDATALEN];
+	int			failures;
+	double		pause_s;
+	char		error[EP_ERROR_SIZE];
+} News;
+
+/* Not more often than once per interval and pool. */
+static bool
+may_log(const EpPool *pool)
+{
+	static uint64 *last = NULL;
+	uint64		now = ep_now_us();
+	int			place = (int) (pool - ep_pools);
+
+	if (last == NULL)
+		last = MemoryContextAllocZero(TopMemoryContext, sizeof(uint64) * ep_control->max_pools);
+	if (last[place] != 0 && now - last[place] < LOG_INTERVAL_US)
+		return false;
+	last[place] = now;
+	return true;
+}
+
+/* ------------------------------------------------------------- the breaker */
+
+/* Caller holds the pool's lock. */
+static EpBreakerRule
+rule_of(const EpPool *pool)
+{
+	EpBreakerRule rule = {
+		.threshold = EP_INT(&pool->def.set, EP_S_CIRCUIT_BREAKER_THRESHOLD),
+		.recovery_s = EP_NUM(&pool->def.set, EP_S_CIRCUIT_BREAKER_RECOVERY)
+	};
+
+	return rule;
+}
+
+/* Caller holds the pool's lock. */
+static void
+note_change(EpPool *pool, EpBreakerChange change, News *news)
+{
+	uint64		now = ep_now_us();
+
+	pool->stats.breaker_trips += change == EP_BREAKER_TRIPPED;
+	pool->stats.breaker_resets += change == EP_BREAKER_RESET;
+
+	/* it has waited long enough */
+	if (change == EP_BREAKER_PROBES || change == EP_BREAKER_RESET)
+	{
+		pool->next_try_at = 0;
+		pool->backoff = 0;
+	}
+
+	news->change = change;
+	if (change == EP_BREAKER_SAME)
+		return;
+	strlcpy(news->name, pool->def.name, sizeof(news->name));
+	news->failures = pool->breaker.failures;
+	news->pause_s = pool->breaker.probe_at_us > now ? (pool->breaker.probe_at_us - now) / 1e6 : 0;
+	strlcpy(news->error, pool->last_error, sizeof(news->error));
+}
+
+/* What is done after the pool's lock was released. */
+static void
+tell(EpPool *pool, const News *news)
+{
+	if (news->change == EP_BREAKER_SAME)
+		return;
+	ep_wake_worker(pool->worker);
+	switch (news->change)
+	{
+		case EP_BREAKER_TRIPPED:
+		case EP_BREAKER_REOPENED:
+			ep_queue_wake_all(pool);
+			ereport(LOG,
+					(news->change == EP_BREAKER_TRIPPED ?
+					 errmsg_plural("pool \"%s\": circuit breaker opened after %d failure, next attempt in %.1f s",
+								   "pool \"%s\": circuit breaker opened after %d failures, next attempt in %.1f s",
+								   news->failures, news->name, news->failures, news->pause_s) :
+					 errmsg("pool \"%s\": circuit breaker stays open, next attempt in %.1f s",
+							news->name, news->pause_s),
+					 errdetail_internal("%s", news->error)));
+			break;
+		case EP_BREAKER_PROBES:
+			ereport(LOG, (errmsg("pool \"%s\": circuit breaker half-open, one connection is tried", news->name)));
+			break;
+		default:
+			ereport(LOG, (errmsg("pool \"%s\": circuit breaker closed", news->name)));
+	}
+}
+
+/* Caller holds the pool's lock. */
+static void
+count_against(EpPool *pool, const EpFailure *failure, uint64 began_us, News *news)
+{
+	EpBreakerRule rule = rule_of(pool);
+	EpBreakerChange change = EP_BREAKER_SAME;
+
+	/*
+	 * what no retry can mend is the definition's fault, not the remote's, and
+	 * whoever asks is to be told of it
+	 */
+	if ((!failure->fatal && !failure->local) || pool->breaker.state == EP_BREAKER_HALF_OPEN)
+		change = ep_breaker_failure(&pool->breaker, &rule, began_us, pool->last_success_us,
+									ep_now_us(), pg_prng_double(&pg_global_prng_state));
+	note_change(pool, change, news);
+}
+
+/* Caller holds the pool's lock. */
+static void
+count_for(EpPool *pool, News *news)
+{
+	pool->last_success_us = ep_now_us();
+	pool->next_try_at = 0;		/* the remote is there: whoever waits for the next attempt need not */
+	pool->denied = false;
+	note_change(pool, ep_breaker_clear(&pool->breaker), news);
+}
+
+/* ----------------------------------------------------------------- spacing */
+
+/*
+ * The spacing that those who wait want, the shortest if they differ, or the
+ * pool's own.  No spacing at all is for those who wait alone: they do so for a
+ * number of attempts.  Caller holds the pool's lock.
+ */
+static double
+spacing_wanted(const EpPool *pool)
+{
+	double		base = EP_NUM(&pool->def.set, EP_S_RETRY_BACKOFF);
+
+	if (pool->wait_head >= 0)
+		base = ep_backends[pool->wait_head].retry_backoff;
+	for (int proc = pool->wait_head; proc >= 0; proc = ep_backends[proc].next)
+		base = Min(base, ep_backends[proc].retry_backoff);
+	if (base <= 0 && pool->wait_head < 0)
+		return UNAWAITED_SPACING_S;
+	return base;
+}
+
+/*
+ * One more walk has failed: when to try again.  Caller holds the pool's lock.
+ * Walks that were under way at the same time met the same trouble and count
+ * as one.
+ */
+static void
+space_out(EpPool *pool, const EpFailure *failure, uint64 failed_before)
+{
+	double		base = spacing_wanted(pool);
+
+	if (pool->failed_walks != failed_before)
+		return;
+	pool->failed_walks++;
+	pool->backoff = ep_schedule_backoff(base, pool->backoff);
+	if (failure->slow)
+		pool->backoff = ep_schedule_backoff(Max(base, 1), Max(pool->backoff, 1));
+	pool->next_try_at = pool->backoff == 0 ? 0 :
+		ep_now_us() + ep_schedule_delay_us(pool->backoff, pg_prng_double(&pg_global_prng_state));
+}
+
+/* ----------------------------------------------------------------- failure */
+
+/* Caller holds the pool's lock. */
+static void
+keep_error(EpPool *pool, const EpFailure *failure)
+{
+	int			length = strlen(failure->error);
+
+	if (length >= (int) sizeof(pool->last_error))
+		length = pg_encoding_mbcliplen(pool->def.encoding, failure->error, length, sizeof(pool->last_error) - 1);
+	memcpy(pool->last_error, failure->error, length);
+	pool->last_error[length] = '\0';
+	strlcpy(pool->last_hint, failure->hint ? failure->hint : "", sizeof(pool->last_hint));
+}
+
+/* Caller holds the pool's lock. */
+static void
+note_failure(EpPool *pool, const EpKept *kept, const EpFailure *failure, News *news)
+{
+	space_out(pool, failure, kept->failed_before);
+	keep_error(pool, failure);
+	pool->fatal_error = failure->fatal;
+	pool->last_sqlstate = failure->sqlstate;
+	pool->denied = failure->denied;
+	pool->failing = true;
+	count_against(pool, failure, kept->began_us, news);
+}
+
+/*
+ * The remote takes no more connections, but the pool has some, so nothing is
+ * wrong: it is content with those for a while.  Returns false if it has none.
+ * Caller holds the pool's lock.
+ */
+static bool
+note_full(EpPool *pool, const EpFailure *failure, News *news)
+{
+	if (!failure->full || !ep_pool_any_live(pool))
+		return false;
+	pool->bound = pool->n_idle + pool->n_leased + pool->n_tended;
+	pool->bound_until_us = ep_now_us() + FULL_US;
+	count_for(pool, news);
+	return true;
+}
+
+/*
+ * The outcome of an attempt of own's counts for the pools of that remote.
+ * failure is NULL for a success; checked tells that it was a health check,
+ * which counts for own, too.  What a user was refused, and trouble of this
+ * side, is said of own alone.
+ */
+static void
+share(EpPool *own, const EpKept *kept, const EpFailure *failure, bool checked)
+{
+	for (int i = 0; i < ep_control->max_pools; i++)
+	{
+		EpPool	   *pool = &ep_pools[i];
+		News		news = {EP_BREAKER_SAME};
+
+		if (!pool->in_use || pool->def.remote_hash != kept->remote_hash || (pool == own && !checked))
+			continue;
+		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+		if (pool->in_use && !pool->closing && pool->def.remote_hash == kept->remote_hash &&
+			(pool == own || !(failure ? failure->denied || failure->local : pool->denied)))
+		{
+			pool->stats.health_check_count += checked;
+			if (failure)
+			{
+				pool->stats.health_check_failures++;
+				pool->denied = failure->denied;
+				if (!pool->fatal_error)
+					keep_error(pool, failure);
+				count_against(pool, failure, kept->began_us, &news);
+			}
+			else
+				count_for(pool, &news);
+		}
+		LWLockRelease(&pool->lock);
+		tell(pool, &news);
+	}
+}
+
+/* Logs a failure, now and then.  name is the pool's. */
+static void
+log_failure(const EpPool *pool, const char *name, const EpFailure *failure, bool probe)
+{
+	if (may_log(pool))
+		ereport(LOG,
+				(errcode(failure->sqlstate),
+				 probe ? errmsg("pool \"%s\": health check failed", name) :
+				 errmsg("pool \"%s\": could not connect", name),
+				 errdetail_internal("%s", failure->error)));
+}
+
+/* An attempt has failed: its connection is to be ended, and everybody is told. */
+void
+ep_attempt_failed(EpKept *kept, const EpFailure *failure)
+{
+	EpPool	   *pool = ep_kept_pool(kept);
+	bool		probe = ep_kept_conn(kept)->probe;
+	char		name[NAMEDATALEN];
+	News		news = {EP_BREAKER_SAME};
+	bool		full;
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	full = note_full(pool, failure, &news);
+	if (!probe)
+	{
+		pool->stats.connection_errors++;
+		pool->fill_target = 0;
+		pool->lost = false;
+		if (!full)
+			note_failure(pool, kept, failure, &news);
+	}
+	else if (full)
+		pool->stats.health_check_count++;
+	ep_conn_to_broken(ep_kept_conn(kept));
+	strlcpy(name, pool->def.name, sizeof(name));
+	LWLockRelease(&pool->lock);
+	kept->task = EP_TASK_NONE;
+	kept->deadline = 0;
+	SetLatch(MyLatch);
+
+	if (!probe)
+		ep_queue_wake_all(pool);	/* to see the error */
+	else if (!full)
+		share(pool, kept, failure, true);
+	log_failure(pool, name, failure, probe);
+	tell(pool, &news);
+}
+
+/* ----------------------------------------------------------------- success */
+
+/*
+ * An attempt has succeeded: the connection, which was set up or asked its
+ * health check's query, is fit for use.
+ */
+void
+ep_attempt_succeeded(EpKept *kept)
+{
+	EpPool	   *pool = ep_kept_pool(kept);
+	News		news = {EP_BREAKER_SAME};
+
+	if (ep_kept_conn(kept)->probe)
+	{
+		share(pool, kept, NULL, true);
+		return;
+	}
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	pool->failing = false;
+	pool->fatal_error = false;
+	pool->lost = false;
+	pool->backoff = 0;
+	pool->next_try_at = 0;
+	pool->stats.total_created++;
+	if (ep_pool_size(pool) - pool->n_ending >= pool->fill_target)
+		pool->fill_target = 0;
+	count_for(pool, &news);
+	LWLockRelease(&pool->lock);
+	tell(pool, &news);
+	if (news.change == EP_BREAKER_RESET)
+		share(pool, kept, NULL, false);
+}
+
+/* -------------------------------------------------------------------- time */
+
+/* Lets the breaker of a pool go on when it is time, or its settings have changed. */
+void
+ep_attempt_tick(EpPool *pool, uint64 now_us)
+{
+	News		news = {EP_BREAKER_SAME};
+	EpBreakerRule rule;
+	uint64		probe_at = 0;
+
+	if (*(volatile EpBreakerState *) &pool->breaker.state == EP_BREAKER_CLOSED)
+		return;
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	rule = rule_of(pool);
+	if (pool->in_use)
+		note_change(pool, ep_breaker_tick(&pool->breaker, &rule, now_us), &news);
+	if (pool->breaker.state == EP_BREAKER_OPEN)
+		probe_at = pool->breaker.probe_at_us;
+	LWLockRelease(&pool->lock);
+	tell(pool, &news);
+	if (probe_at != 0)
+		ep_loop_wake_at(probe_at);
+}
