@@ -106,7 +106,6 @@ main(void)
 		{"unfinished", test_unfinished},
 		{"sizing", test_sizing},
 		{"load", test_load},
-		{"scaling", test_scaling},
 		{"schedule", test_schedule},
 		{"breaker", test_breaker},
 		{"deadlock", test_deadlock},
