@@ -28,7 +28,9 @@ typedef struct PoolCopy
 	int			size;
 	int			active;
 	int			idle;
-	int			usable;			/* the size that the load is measured by */
+	bool		usable;			/* there are connections that the load is measured by */
+	double		current_load;
+	EpLoad		load;
 	TimestampTz opened_at;
 	TimestampTz stats_reset;
 } PoolCopy;
@@ -42,7 +44,9 @@ copy_pool(const EpPool *pool, PoolCopy *copy)
 	copy->size = pool->size;
 	copy->active = pool->n_leased;
 	copy->idle = pool->n_idle;
-	copy->usable = ep_pool_size(pool) - pool->n_connecting - pool->n_ending;
+	copy->usable = ep_pool_size(pool) - pool->n_connecting - pool->n_ending > 0;
+	copy->current_load = ep_pool_load(pool);
+	copy->load = pool->load;
 	copy->opened_at = pool->opened_at;
 	copy->stats_reset = pool->stats_reset;
 }
@@ -94,6 +98,22 @@ put_upkeep(EpView *view, const EpPoolStats *stats)
 	ep_put_nulls(view, 3);		/* scale_ups, scale_downs, last_scaling_at */
 }
 
+static void
+put_load(EpView *view, const PoolCopy *copy)
+{
+	if (copy->usable)
+		ep_put_double(view, copy->current_load);
+	else
+		ep_put_null(view);
+	for (int span = 0; span < EP_NLOADS; span++)
+	{
+		if (copy->load.since_us != 0)
+			ep_put_double(view, ep_load_average(&copy->load, copy->current_load, ep_now_us(), span));
+		else
+			ep_put_null(view);
+	}
+}
+
 /* pool_metrics(): the counters of each open pool, of whatever database. */
 Datum
 enhanced_pool_pool_metrics(PG_FUNCTION_ARGS)
@@ -124,8 +144,7 @@ enhanced_pool_pool_metrics(PG_FUNCTION_ARGS)
 		put_waits_and_leases(&view, &copy.stats);
 		put_queries(&view, &copy.stats);
 		put_upkeep(&view, &copy.stats);
-		ep_put_ratio(&view, copy.active, copy.usable);
-		ep_put_nulls(&view, 3); /* averages of the load */
+		put_load(&view, &copy);
 		ep_put_interval(&view, now - copy.opened_at);
 		ep_put_time(&view, copy.stats_reset);
 		ep_view_end_row(&view);

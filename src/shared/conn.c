@@ -189,6 +189,18 @@ counter_of(EpPool *pool, const EpConn *conn, EpConnState state)
 }
 
 /*
+ * The part of a pool's connections that is leased, of those that could be:
+ * 0 to 1.  Caller holds the pool's lock.
+ */
+double
+ep_pool_load(const EpPool *pool)
+{
+	int			usable = ep_pool_size(pool) - pool->n_connecting - pool->n_ending;
+
+	return usable > 0 ? (double) pool->n_leased / usable : 0;
+}
+
+/*
  * Change the state of a connection; the caller holds its pool's lock.  An
  * impossible transition ends the connection instead: better one connection
  * fewer than one in two hands.
@@ -207,6 +219,7 @@ move(EpConn *conn, EpConnState to)
 		to = EP_BROKEN;
 	}
 
+	ep_load_advance(&pool->load, ep_pool_load(pool), ep_now_us());
 	if (conn->state == EP_IDLE)
 		idle_unlink(pool, conn);
 	if (conn->state == EP_LEASED)
@@ -258,8 +271,8 @@ ep_conn_alloc(EpPool *pool, uint64 epoch, bool overflow, bool probe)
 	conn->tx_status = 'I';
 	pg_atomic_write_u64(&conn->lease_word, 0);
 	memset(ep_conn_stmts(conn), 0, sizeof(EpStmtSlot) * ep_control->max_statements);
-	pool->size++;
 	move(conn, EP_CONNECTING);
+	pool->size++;
 	return conn;
 }
 

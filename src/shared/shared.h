@@ -38,6 +38,7 @@
 #include "utils/timestamp.h"
 
 #include "brain/breaker.h"
+#include "brain/load.h"
 #include "shared/settings.h"
 
 #define EP_NO_SLOT			(-1)
@@ -140,6 +141,7 @@ typedef struct EpPool
 	int			fill_target;	/* open up to this many (initial_size at first, then 0) */
 	uint64		keep_from;		/* connections with a lower conn_id are not lent any more, and replaced */
 	int			n_outdated;		/* how many of those there still are */
+	EpLoad		load;			/* leased / usable, see ep_pool_load() */
 
 	/* queue of waiters: proc numbers, first come first served */
 	int			wait_head;
@@ -471,5 +473,6 @@ extern void ep_conn_set_query(EpConn *conn, const char *sql);
 extern bool ep_conn_read_query(const EpConn *conn, char *buf);
 extern void ep_conn_forget_statements(EpConn *conn);
 extern int	ep_conn_slot(const EpConn *conn);
+extern double ep_pool_load(const EpPool *pool);
 
 #endif							/* EP_SHARED_H */

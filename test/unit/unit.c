@@ -105,6 +105,7 @@ main(void)
 		{"wire", test_wire},
 		{"unfinished", test_unfinished},
 		{"sizing", test_sizing},
+		{"load", test_load},
 		{"schedule", test_schedule},
 		{"breaker", test_breaker},
 		{"deadlock", test_deadlock},
