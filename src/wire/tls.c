@@ -263,6 +263,7 @@ tls_read(EpTransport *t, void *buf, size_t len)
 	/* what came before an error can still be read */
 	(void) stream_flush(stream);
 	t->read_wants_write = stream->end > MAX_WAITING;
+	t->write_wants_read = false;	/* what it waited for may come by this */
 	t->more = false;
 	if (t->read_wants_write)
 		return 0;
@@ -368,4 +369,14 @@ ep_tls_read_singly(SSL *ssl)
 {
 	if (ssl)
 		(void) SSL_clear_mode(ssl, SSL_MODE_AUTO_RETRY);
+}
+
+/*
+ * OpenSSL keeps errors in a queue of the process, and libpq reports the oldest
+ * one: let it not be another connection's.
+ */
+void
+ep_tls_clear_errors(void)
+{
+	ERR_clear_error();
 }

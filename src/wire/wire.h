@@ -45,6 +45,7 @@ struct EpTransport
 extern void ep_transport_socket(EpTransport *t, int fd);
 extern bool ep_transport_tls(EpTransport *t, struct ssl_st *ssl, int fd);
 extern void ep_tls_read_singly(struct ssl_st *ssl);
+extern void ep_tls_clear_errors(void);
 
 typedef enum EpIo
 {

@@ -416,6 +416,7 @@ on_attempt(EpWatch *watch, uint32 events)
 
 	/* the socket may be another one afterwards, even under the same number */
 	ep_watch_clear(watch);
+	ep_tls_clear_errors();
 	status = PQconnectPoll(walk->conn);
 	check_step(walk, began);
 
@@ -472,6 +473,7 @@ begin_attempt(EpWalk *walk)
 	EpHost	   *host = &walk->info.hosts[walk->host];
 	uint64		began = ep_now_us();
 
+	ep_tls_clear_errors();
 	walk->conn = ep_conninfo_connect(&walk->info, host, &host->addresses[walk->address],
 									 session_attrs(walk), !walk->without_options, walk->without_gss);
 	if (walk->conn == NULL)

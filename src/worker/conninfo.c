@@ -323,20 +323,25 @@ ep_conninfo_parse(EpConnInfo *info, const EpPoolDef *def)
 /* No certificate or list of revoked ones is larger. */
 #define LARGEST_FILE	(16 * 1024 * 1024)
 
-static bool
-is_plain_file(const char *path)
+/* What is wrong with a file, or NULL.  That it does not exist is for libpq to say. */
+static const char *
+complaint_of(const char *path)
 {
 	struct stat st;
 
-	/* that it does not exist is for libpq to say */
-	return stat(path, &st) != 0 || (S_ISREG(st.st_mode) && st.st_size <= LARGEST_FILE);
+	if (stat(path, &st) != 0)
+		return errno == EACCES ? strerror(errno) : NULL;
+	if (!S_ISREG(st.st_mode) || st.st_size > LARGEST_FILE)
+		return "it is not a plain file of reasonable size";
+	return access(path, R_OK) == 0 ? NULL : strerror(errno);
 }
 
 /*
- * Are the files that a definition names really files?  OpenSSL reads them while
- * the worker waits, and reading from a pipe or a device may never end.  Returns
- * false, with info->error and info->sqlstate set, if one is something else;
- * raises nothing.
+ * Can the files that a definition names be read, and are they really files?
+ * OpenSSL reads them while the worker waits, and reading from a pipe or a device
+ * may never end; of one that it cannot read, libpq says nothing of use.  Returns
+ * false, with info->error and info->sqlstate set, if one cannot be used; raises
+ * nothing.
  */
 bool
 ep_conninfo_check_files(EpConnInfo *info)
@@ -347,9 +352,14 @@ ep_conninfo_check_files(EpConnInfo *info)
 	{
 		for (Size j = 0; j < lengthof(files); j++)
 		{
-			if (strcmp(info->keywords[i], files[j]) == 0 && !is_plain_file(info->values[i]))
+			const char *why;
+
+			if (strcmp(info->keywords[i], files[j]) != 0)
+				continue;
+			why = complaint_of(info->values[i]);
+			if (why)
 				return refuse(info, ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
-							  psprintf("%s \"%s\" is not a plain file of reasonable size", files[j], info->values[i]));
+							  psprintf("%s \"%s\" cannot be used: %s", files[j], info->values[i], why));
 		}
 	}
 	return true;

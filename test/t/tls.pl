@@ -179,7 +179,7 @@ foreach my $mode ('require', 'verify-ca', 'verify-full')
 # reading it would hold up the worker and with it every pool
 system_or_bail('mkfifo', "$home/pipe");
 pool($remote, sslmode => 'verify-ca', sslrootcert => "$home/pipe");
-fails_with($local, "SELECT enhanced_pool.exec('p', 'SELECT 1')", qr/ERROR:  08001: .*\nDETAIL:  sslrootcert "[^"]*pipe" is not a plain file/, 'a pipe as a certificate');
+fails_with($local, "SELECT enhanced_pool.exec('p', 'SELECT 1')", qr/ERROR:  08001: .*\nDETAIL:  sslrootcert "[^"]*pipe" cannot be used: it is not a plain file/, 'a pipe as a certificate');
 is($local->safe_psql('postgres', "SELECT enhanced_pool.exec('other', 'SELECT 1')"), '1', 'another pool goes on');
 $local->safe_psql('postgres', "ALTER SERVER p OPTIONS (SET sslrootcert '$ca->{cert}')");
 reaches('TLSv1.3', 'and so does this one once it is mended');

@@ -522,7 +522,9 @@ read_all(Lane *lane)
 	if (!lane->down_may_lose)
 		CHECK(down_is_whole(lane), "seed " UINT64_FORMAT ": " UINT64_FORMAT " of " UINT64_FORMAT,
 			  lane->seed, lane->user_got, lane->remote_sent);
-	CHECK(finished(lane), "seed " UINT64_FORMAT ": an end is not passed on", lane->seed);
+	CHECK(finished(lane), "seed " UINT64_FORMAT ": an end is not passed on; kind %d, stutters %d, user %d says %d sees %d, remote %d says %d sees %d",
+		  lane->seed, lane->pair.flags, lane->far_stutters, lane->user, lane->user_says_end, lane->user_sees_end,
+		  lane->pair.server != NULL, lane->remote_says_end, lane->remote_sees_end);
 }
 
 /* The lane's life is over: one side ends, or both, and all that was sent arrives. */
