@@ -15,6 +15,7 @@
 
 #include <arpa/inet.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #ifdef EP_HAVE_PROXY_CONNINFO_CHECK
 #include "libpq/libpq-be-fe-helpers.h"
