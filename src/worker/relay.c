@@ -173,6 +173,16 @@ has_rest(const Flow *flow)
 	return flow->rest != NULL;
 }
 
+/*
+ * What a side that is read from waits for.  When nothing is sent to it any more
+ * it may never be writable, and reading has nothing to wait for there.
+ */
+static uint32
+read_event(const EpTransport *t, const Flow *out)
+{
+	return t->read_wants_write && !out->over ? EPOLLOUT : EPOLLIN;
+}
+
 /* What a side waits for, of which in is read from and out written to. */
 static uint32
 interest(const EpTransport *t, const Flow *in, const Flow *out)
@@ -180,7 +190,7 @@ interest(const EpTransport *t, const Flow *in, const Flow *out)
 	uint32		events = 0;
 
 	if (wants_more(in))
-		events |= t->read_wants_write ? EPOLLOUT : EPOLLIN;
+		events |= read_event(t, out);
 	if (has_rest(out))
 		events |= t->write_wants_read ? EPOLLIN : EPOLLOUT;
 	return events;
@@ -216,7 +226,7 @@ side_event(EpRelay *relay, const EpTransport *t, Flow *in, Flow *out, uint32 eve
 {
 	uint32		all = EPOLLERR | EPOLLHUP;
 
-	if (events == 0 || (events & (all | (t->read_wants_write ? EPOLLOUT : EPOLLIN))))
+	if (events == 0 || (events & (all | read_event(t, out))))
 		turn(in);
 	if (has_rest(out) && (events & (all | (t->write_wants_read ? EPOLLIN : EPOLLOUT))))
 		turn(out);
