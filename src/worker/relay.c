@@ -212,8 +212,13 @@ set_watches(EpRelay *relay)
 		return;
 	}
 
-	/* the SSL object has something of which the kernel does not know */
-	if (relay->far.more && wants_more(&relay->down))
+	/*
+	 * The SSL object has something of which the kernel does not know, or
+	 * waited for room that no event will announce: now it finds that nothing
+	 * can be sent any more, and goes on.
+	 */
+	if (wants_more(&relay->down) &&
+		(relay->far.more || (relay->far.read_wants_write && relay->up.over)))
 		ep_watch_again(&relay->far_watch);
 }
 
