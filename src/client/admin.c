@@ -46,25 +46,6 @@ check_rights(Oid server, const char *name)
 
 /* ---------------------------------------------------------------- targets */
 
-/* The definitions of the pools that are meant, whether they are open or not; a list of EpPoolOids. */
-static List *
-list_target(const EpAdminTarget *target, EpPoolDef *def)
-{
-	List	   *found = NIL;
-	ListCell   *lc;
-
-	foreach(lc, ep_list_pools_of(target->server->serverid))
-	{
-		EpPoolOids *oids = lfirst(lc);
-
-		if (ep_resolve_mapping(oids->server, oids->mapping, def, true) &&
-			(target->set.every_role || def->mapping_role == target->set.role))
-			found = lappend(found, oids);
-		explicit_bzero(def, sizeof(EpPoolDef));
-	}
-	return found;
-}
-
 static bool
 has_mapping(Oid server, Oid role)
 {
@@ -139,11 +120,12 @@ register_target(const EpAdminTarget *target, int (*register_one) (const EpPoolDe
 			uint64		epoch = ep_catalog_epoch();
 
 			n = 0;
-			foreach(lc, list_target(target, def))
+			foreach(lc, ep_list_pools_of(target->server->serverid))
 			{
 				const EpPoolOids *oids = lfirst(lc);
 
-				if (!ep_resolve_mapping(oids->server, oids->mapping, def, true))
+				if (!ep_resolve_mapping(oids->server, oids->mapping, def, true) ||
+					!(target->set.every_role || def->mapping_role == target->set.role))
 					continue;
 				ep_check_def_committed(def);
 				(void) register_one(def);

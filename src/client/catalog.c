@@ -145,19 +145,6 @@ check_usage(const ForeignServer *server, Oid role)
 		aclcheck_error(result, OBJECT_FOREIGN_SERVER, server->servername);
 }
 
-static bool
-role_uncommitted(Oid role)
-{
-	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
-	bool		result;
-
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	result = TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
-	ReleaseSysCache(tuple);
-	return result;
-}
-
 /*
  * A definition that was never committed must not reach other sessions, which
  * share the pool; nor must one that a ROLLBACK takes back.
@@ -167,12 +154,12 @@ check_committed(const EpResolution *resolution, const char *name)
 {
 	EpMapping  *mapping = resolution->mapping;
 
-	if (ep_server_uncommitted(resolution->server->serverid) ||
-		(resolution->other && ep_server_uncommitted(resolution->other->serverid)))
+	if (ep_row_uncommitted(FOREIGNSERVEROID, resolution->server->serverid) ||
+		(resolution->other && ep_row_uncommitted(FOREIGNSERVEROID, resolution->other->serverid)))
 		raise_uncommitted("server", name);
 	if (mapping->uncommitted || (resolution->own && resolution->own->uncommitted))
 		raise_uncommitted("user mapping", name);
-	if (OidIsValid(mapping->role) && role_uncommitted(mapping->role))
+	if (ep_row_uncommitted(AUTHOID, mapping->role))
 		raise_uncommitted("role", name);
 }
 
@@ -183,13 +170,13 @@ check_committed(const EpResolution *resolution, const char *name)
 void
 ep_check_def_committed(const EpPoolDef *def)
 {
-	if (ep_server_uncommitted(def->key.server) ||
-		(OidIsValid(def->other_server) && ep_server_uncommitted(def->other_server)))
+	if (ep_row_uncommitted(FOREIGNSERVEROID, def->key.server) ||
+		ep_row_uncommitted(FOREIGNSERVEROID, def->other_server))
 		raise_uncommitted("server", def->name);
-	if (ep_mapping_uncommitted(def->key.mapping) ||
-		(OidIsValid(def->key.own_mapping) && ep_mapping_uncommitted(def->key.own_mapping)))
+	if (ep_row_uncommitted(USERMAPPINGOID, def->key.mapping) ||
+		ep_row_uncommitted(USERMAPPINGOID, def->key.own_mapping))
 		raise_uncommitted("user mapping", def->name);
-	if (OidIsValid(def->mapping_role) && role_uncommitted(def->mapping_role))
+	if (ep_row_uncommitted(AUTHOID, def->mapping_role))
 		raise_uncommitted("role", def->name);
 }
 

@@ -297,7 +297,7 @@ flush_now(EpLease *lease)
 	EpPool	   *pool = &ep_pools[lease->pool];
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	ep_lease_flush_stats(pool, &ep_conns[lease->slot], lease);
+	ep_lease_flush_stats(pool, &ep_conns[lease->slot], lease, ep_now_us());
 	LWLockRelease(&pool->lock);
 }
 

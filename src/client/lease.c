@@ -162,9 +162,9 @@ in_the_middle(const EpLease *lease)
 
 /* -------------------------------------------------------------- statistics */
 
-/* Add what the lease has done to the pool's numbers.  Caller holds the pool's lock. */
+/* Add what the lease has done until now_us to the pool's numbers.  Caller holds the pool's lock. */
 void
-ep_lease_flush_stats(EpPool *pool, EpConn *conn, EpLease *lease)
+ep_lease_flush_stats(EpPool *pool, EpConn *conn, EpLease *lease, uint64 now_us)
 {
 	EpLeaseStats *s = &lease->stats;
 
@@ -183,21 +183,20 @@ ep_lease_flush_stats(EpPool *pool, EpConn *conn, EpLease *lease)
 	conn->stats.max_query_us = Max(conn->stats.max_query_us, s->max_query_us);
 	/* at rest: the remote has answered, be it with an error */
 	if (!lease->broken && !in_the_middle(lease))
-		pool->last_success_us = ep_now_us();
+		pool->last_success_us = now_us;
 	memset(s, 0, sizeof(EpLeaseStats));
 }
 
 /* The lease itself, when it ends.  Caller holds the pool's lock. */
 static void
-count_lease(EpPool *pool, EpConn *conn)
+count_lease(EpPool *pool, EpConn *conn, uint64 now_us)
 {
-	uint64		now = ep_now_us();
-	uint64		held = now - conn->leased_us;
+	uint64		held = now_us - conn->leased_us;
 
 	pool->stats.lease_count++;
 	pool->stats.total_lease_us += held;
 	pool->stats.max_lease_us = Max(pool->stats.max_lease_us, held);
-	conn->last_used_us = now;
+	conn->last_used_us = now_us;
 	conn->last_used_at = GetCurrentTimestamp();
 }
 
@@ -378,9 +377,11 @@ ep_lease_give_back(EpLease *lease)
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	if (holds(lease, conn))
 	{
-		ep_lease_flush_stats(pool, conn, lease);
+		uint64		now = ep_now_us();
+
+		ep_lease_flush_stats(pool, conn, lease, now);
 		if (lease->desc)
-			count_lease(pool, conn);
+			count_lease(pool, conn, now);
 
 		/*
 		 * The worker zeroes its epoch before it looks for connections to end:

@@ -83,7 +83,7 @@ extern void ep_raise_worker_away(void) pg_attribute_noreturn();
 extern EpLease *ep_lease_prepare(EpPoolRef *ref, EpLeaseKind kind, bool hold, const char *name);
 extern void ep_lease_register(EpLease *lease, EpConn *conn);
 extern void ep_lease_give_back(EpLease *lease);
-extern void ep_lease_flush_stats(EpPool *pool, EpConn *conn, EpLease *lease);
+extern void ep_lease_flush_stats(EpPool *pool, EpConn *conn, EpLease *lease, uint64 now_us);
 extern bool ep_worker_has(int worker, uint64 epoch);
 
 #endif							/* EP_LEASE_H */

@@ -89,25 +89,14 @@ written_by_us(HeapTuple tuple)
 	return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
 }
 
-/* Was the server created or altered by the current, uncommitted transaction? */
+/*
+ * Was the row that a syscache finds by that OID written by the current,
+ * uncommitted transaction?  One that is not there was not.
+ */
 bool
-ep_server_uncommitted(Oid server)
+ep_row_uncommitted(int cache, Oid oid)
 {
-	HeapTuple	tuple = SearchSysCache1(FOREIGNSERVEROID, ObjectIdGetDatum(server));
-	bool		result;
-
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	result = written_by_us(tuple);
-	ReleaseSysCache(tuple);
-	return result;
-}
-
-/* The same for a user mapping. */
-bool
-ep_mapping_uncommitted(Oid mapping)
-{
-	HeapTuple	tuple = SearchSysCache1(USERMAPPINGOID, ObjectIdGetDatum(mapping));
+	HeapTuple	tuple = SearchSysCache1(cache, ObjectIdGetDatum(oid));
 	bool		result;
 
 	if (!HeapTupleIsValid(tuple))

@@ -40,8 +40,7 @@ typedef struct EpResolution
 extern EpWrapper ep_wrapper_of(Oid wrapper);
 extern bool ep_all_digits(const char *name);
 extern const char *ep_list_option(List *options, const char *name);
-extern bool ep_server_uncommitted(Oid server);
-extern bool ep_mapping_uncommitted(Oid mapping);
+extern bool ep_row_uncommitted(int cache, Oid oid);
 extern EpMapping *ep_mapping_of_role(Oid server, Oid role);
 extern EpMapping *ep_mapping_for(Oid server, Oid role);
 extern bool ep_resolve_other(EpResolution *resolution, bool quiet);

@@ -203,23 +203,24 @@ ep_pool_load(const EpPool *pool)
 /*
  * Change the state of a connection; the caller holds its pool's lock.  An
  * impossible transition ends the connection instead: better one connection
- * fewer than one in two hands.
+ * fewer than one in two hands.  Returns the time of it (monotonic us).
  */
-static void
+static uint64
 move(EpConn *conn, EpConnState to)
 {
 	EpPool	   *pool = &ep_pools[conn->pool];
+	uint64		now = ep_now_us();
 
 	Assert(LWLockHeldByMeInMode(&pool->lock, LW_EXCLUSIVE));
 	if ((may_follow[conn->state] & BIT(to)) == 0)
 	{
 		Assert(false);
 		if (conn->state == EP_FREE || conn->state == EP_BROKEN || conn->state == EP_CLOSING)
-			return;
+			return now;
 		to = EP_BROKEN;
 	}
 
-	ep_load_advance(&pool->load, ep_pool_load(pool), ep_now_us());
+	ep_load_advance(&pool->load, ep_pool_load(pool), now);
 	if (conn->state == EP_IDLE)
 		idle_unlink(pool, conn);
 	if (conn->state == EP_LEASED)
@@ -234,6 +235,7 @@ move(EpConn *conn, EpConnState to)
 		(*counter_of(pool, conn, to))++;
 	if (to == EP_IDLE)
 		idle_push(pool, conn);
+	return now;
 }
 
 /*
@@ -271,7 +273,7 @@ ep_conn_alloc(EpPool *pool, uint64 epoch, bool overflow, bool probe)
 	conn->tx_status = 'I';
 	pg_atomic_write_u64(&conn->lease_word, 0);
 	memset(ep_conn_stmts(conn), 0, sizeof(EpStmtSlot) * ep_control->max_statements);
-	move(conn, EP_CONNECTING);
+	(void) move(conn, EP_CONNECTING);
 	pool->size++;
 	return conn;
 }
@@ -298,18 +300,19 @@ ep_pool_any_live(const EpPool *pool)
 void
 ep_conn_to_idle(EpConn *conn)
 {
-	move(conn, EP_IDLE);
+	(void) move(conn, EP_IDLE);
 }
 
 /* Lend the connection to a backend: it may send from now on, nobody else. */
 void
 ep_conn_to_leased(EpConn *conn, int procno)
 {
-	move(conn, EP_LEASED);
+	uint64		now = move(conn, EP_LEASED);
+
 	if (conn->state != EP_LEASED)
 		return;
 	conn->owner = procno;
-	conn->leased_us = ep_now_us();
+	conn->leased_us = now;
 	conn->leased_at = GetCurrentTimestamp();
 	conn->lease = 0;
 	conn->kind = EP_KIND_STATEMENT;
@@ -327,31 +330,31 @@ void
 ep_conn_to_cancelling(EpConn *conn, const EpUnfinished *unfinished)
 {
 	conn->unfinished = *unfinished;
-	move(conn, EP_CANCELLING);
+	(void) move(conn, EP_CANCELLING);
 }
 
 void
 ep_conn_to_resetting(EpConn *conn)
 {
-	move(conn, EP_RESETTING);
+	(void) move(conn, EP_RESETTING);
 }
 
 void
 ep_conn_to_validating(EpConn *conn)
 {
-	move(conn, EP_VALIDATING);
+	(void) move(conn, EP_VALIDATING);
 }
 
 void
 ep_conn_to_broken(EpConn *conn)
 {
-	move(conn, EP_BROKEN);
+	(void) move(conn, EP_BROKEN);
 }
 
 void
 ep_conn_to_closing(EpConn *conn)
 {
-	move(conn, EP_CLOSING);
+	(void) move(conn, EP_CLOSING);
 }
 
 /*
@@ -389,7 +392,7 @@ ep_conn_to_free(EpConn *conn)
 {
 	EpPool	   *pool = &ep_pools[conn->pool];
 
-	move(conn, EP_FREE);
+	(void) move(conn, EP_FREE);
 	if (conn->state != EP_FREE)
 		return;
 	pool->size--;

@@ -94,6 +94,13 @@ stream_flush(Stream *stream)
 	return stream->error == 0;
 }
 
+/* How much waits to be sent. */
+static size_t
+waiting(const Stream *stream)
+{
+	return stream->end - stream->start;
+}
+
 /*
  * Keeps data behind what waits already.  Called by OpenSSL, through which no
  * error may be thrown; so it is the C library's memory.
@@ -101,6 +108,13 @@ stream_flush(Stream *stream)
 static bool
 stream_keep(Stream *stream, const char *data, size_t len)
 {
+	/* what was sent makes room: otherwise a stream that is never empty would grow for ever */
+	if (stream->start > 0)
+	{
+		memmove(stream->waiting, stream->waiting + stream->start, waiting(stream));
+		stream->end = waiting(stream);
+		stream->start = 0;
+	}
 	if (stream->end + len > stream->size)
 	{
 		size_t		size = stream->end + len;
@@ -125,7 +139,7 @@ stream_write(BIO *bio, const char *data, int len)
 	BIO_clear_retry_flags(bio);
 	if (!stream_flush(stream))
 		return -1;
-	if (stream->end == 0)
+	if (waiting(stream) == 0)
 		n = send_some(stream->fd, data, len);
 	if (n < 0)
 		stream->error = errno;
@@ -142,7 +156,7 @@ stream_read(BIO *bio, char *data, int len)
 	ssize_t		n;
 
 	BIO_clear_retry_flags(bio);
-	if (stream->may_read == 0 || stream->end - stream->start > MAX_WAITING)
+	if (stream->may_read == 0 || waiting(stream) > MAX_WAITING)
 	{
 		BIO_set_retry_read(bio);
 		return -1;
@@ -202,7 +216,7 @@ make_stream_method(void)
 	return true;
 }
 
-/* Makes a stream what the SSL object writes to; the SSL object frees it.  Returns false if there is no memory. */
+/* Lets the SSL object read and write through a stream, which it frees.  Returns false if there is no memory. */
 static bool
 set_stream(SSL *ssl, int fd)
 {
@@ -262,7 +276,7 @@ tls_read(EpTransport *t, void *buf, size_t len)
 
 	/* what came before an error can still be read */
 	(void) stream_flush(stream);
-	t->read_wants_write = stream->end > MAX_WAITING;
+	t->read_wants_write = waiting(stream) > MAX_WAITING;
 	t->write_wants_read = false;	/* what it waited for may come by this */
 	t->more = false;
 	if (t->read_wants_write)
@@ -273,7 +287,7 @@ tls_read(EpTransport *t, void *buf, size_t len)
 	errno = 0;
 	stream->may_read = READ_AHEAD;
 	n = SSL_read(t->ssl, buf, (int) Min(len, (size_t) INT_MAX));
-	t->read_wants_write = n <= 0 && stream->end - stream->start > MAX_WAITING;
+	t->read_wants_write = n <= 0 && waiting(stream) > MAX_WAITING;
 	t->more = n > 0 ? SSL_has_pending(t->ssl) : stream->may_read == 0 && !t->read_wants_write;
 	return n > 0 ? n : nothing_moved(t->ssl, n);
 }
@@ -319,7 +333,7 @@ tls_write(EpTransport *t, const void *buf, size_t len)
 	Assert(len >= t->owed);
 	if (!stream_flush(stream))
 		return -1;
-	if (stream->end > 0)
+	if (waiting(stream) > 0)
 		return 0;
 	n = t->owed;
 	t->owed = 0;

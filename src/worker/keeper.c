@@ -217,8 +217,9 @@ ep_kept_break(EpKept *kept, const char *why)
 	bool		log;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	/* one that was to be ended anyway is no sign that something is wrong */
+	pool->lost |= conn->dead || !ep_conn_must_go(pool, conn);
 	ep_conn_to_broken(conn);
-	pool->lost = true;
 	strlcpy(name, pool->def.name, sizeof(name));
 	log = EP_BOOL(&pool->def.set, EP_S_LOG_CONNECTIONS);
 	LWLockRelease(&pool->lock);

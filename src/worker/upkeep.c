@@ -8,7 +8,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
@@ -276,19 +275,14 @@ find_leak(EpConn *conn, uint64 now_us, Leak *leak)
 static void
 report_leak(const Leak *leak)
 {
-	char	   *role;
-
-	/* roles are in a shared catalog, which a worker without a database can read */
-	StartTransactionCommand();
-	role = GetUserNameFromId(leak->role, true);
+	/* the role's name is in a catalog, where the worker might have to wait for a lock */
 	ereport(LOG,
 			(errmsg("pool \"%s\": lease %lld has been held for %.3f s by process %d",
 					leak->pool, (long long) leak->lease, leak->held_for, leak->pid),
-			 errdetail("Role \"%s\", connection %llu, %s%s%s%s.", role ? role : "(gone)",
+			 errdetail("Role with OID %u, connection %llu, %s%s%s%s.", leak->role,
 					   (unsigned long long) leak->conn_id,
 					   leak->kind == EP_KIND_STATEMENT ? "for one statement" : "acquired",
 					   leak->name[0] ? " as \"" : "", leak->name, leak->name[0] ? "\"" : "")));
-	CommitTransactionCommand();
 }
 
 /*

@@ -261,7 +261,7 @@ $local->safe_psql('postgres', "ALTER SERVER c OPTIONS (ADD leak_detection_thresh
 my $backend = $sessions[0]->query_safe('SELECT pg_backend_pid()');
 my $from = -s $local->logfile;
 my $lease = $sessions[0]->query_safe("SELECT enhanced_pool.acquire('c', hold => true, name => 'import')");
-my $line = qr/pool "c": lease $lease has been held for [\d.]+ s by process $backend\n.*DETAIL:  Role ".+", connection \d+, acquired as "import"\./;
+my $line = qr/pool "c": lease $lease has been held for [\d.]+ s by process $backend\n.*DETAIL:  Role with OID \d+, connection \d+, acquired as "import"\./;
 $local->wait_for_log($line, $from);
 pass('a lease that is held for too long is in the log');
 # two more rounds of the timer, which another lease tells of
