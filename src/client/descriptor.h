@@ -11,6 +11,7 @@
 #include "postgres.h"
 #include "lib/ilist.h"
 #include "storage/latch.h"
+#include "brain/spin.h"
 #include "shared/shared.h"
 #include "wire/wire.h"
 
@@ -27,6 +28,7 @@ typedef struct EpDescriptor
 	WaitEventSet *wes;			/* latch, postmaster, socket; made at first use */
 	int			wes_socket;		/* position of the socket in it */
 	uint32		wes_events;
+	EpSpin		spin;			/* does looking for an answer pay? */
 	EpWire		wire;
 	bool		pinned;			/* a lease uses it */
 	struct EpStmtMemory *statements;	/* statement.c; NULL at first, freed by ep_stmt_forget_all() */

@@ -184,9 +184,45 @@ fill(EpTurn *turn)
 }
 
 /*
+ * Look for an answer for the time that sleeping would cost.  Returns whether
+ * something was received; raises what fill() does.
+ */
+static bool
+look(EpTurn *turn)
+{
+	EpSpin	   *spin = &turn->lease->desc->spin;
+	int			leased = ((volatile EpPool *) &ep_pools[turn->lease->pool])->n_leased;
+	uint64		started = 0;
+	uint64		last = 0;
+	uint64		now;
+
+	/* read without the lock: nothing depends on it but time */
+	if (!ep_spin_affordable(leased) || !ep_spin_begin(spin))
+		return false;
+	while (!MyLatch->is_set)
+	{
+		if (fill(turn))
+		{
+			ep_spin_hit(spin);
+			return true;
+		}
+		now = ep_now_us();
+		if (started == 0)
+			started = last = now;
+		if (now - started >= EP_SPIN_US || now - last >= EP_SPIN_GAP_US)
+		{
+			ep_spin_miss(spin);
+			return false;
+		}
+		last = now;
+	}
+	return false;
+}
+
+/*
  * Send what is to be sent and wait until something more has been received.
  * An answer is hardly ever there when the statement has just left, so it is
- * waited for before the first attempt to read.
+ * looked for before sleeping only where that has paid.
  */
 static void
 more(EpTurn *turn)
@@ -205,6 +241,8 @@ more(EpTurn *turn)
 		if (!turn->send_failed && flush(turn))
 			events |= WL_SOCKET_WRITEABLE;
 		if ((turn->readable || turn->send_failed) && fill(turn))
+			return;
+		if (events == WL_SOCKET_READABLE && !turn->readable && look(turn))
 			return;
 		happened = ep_descriptor_wait(turn->lease->desc, events, timeout);
 		turn->readable = (happened & WL_SOCKET_READABLE) != 0;

@@ -107,6 +107,7 @@ main(void)
 		{"sizing", test_sizing},
 		{"load", test_load},
 		{"schedule", test_schedule},
+		{"spin", test_spin},
 		{"breaker", test_breaker},
 		{"deadlock", test_deadlock},
 		{"classify", test_classify},
