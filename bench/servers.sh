@@ -95,6 +95,12 @@ keep_awake()
 	done
 }
 
+let_sleep()
+{
+	[ ${#awake[@]} -eq 0 ] || kill "${awake[@]}" 2>/dev/null
+	awake=()
+}
+
 # PgBouncer does not heed SIGQUIT, by which the harness ends things, and would be
 # waited for in vain: the end of the run, called with its status in $?.
 finish_bench()
@@ -102,7 +108,8 @@ finish_bench()
 	local status=$? pid dir
 
 	set +e
-	[ ${#awake[@]} -eq 0 ] || kill "${awake[@]}" 2>/dev/null
+	trap '' HUP INT TERM
+	let_sleep
 	for dir in "$T/pgbouncer" "$T/pgbouncer_tls"; do
 		if read -r pid 2>/dev/null <"$dir/pid" && [ "/proc/$pid/exe" -ef "$dir/pgbouncer" ]; then
 			kill -TERM "$pid"

@@ -1,5 +1,5 @@
 # Many encrypted connections one after the other: the worker keeps nothing of
-# those that are gone.  EP_CHURN says how many (default 2000).
+# those that are gone.  EP_CHURN says how many (default 10000).
 use strict;
 use warnings;
 
@@ -14,7 +14,7 @@ use TlsProxy;
 
 skip_without_tls();
 
-my $connects = $ENV{EP_CHURN} || 2000;
+my $connects = $ENV{EP_CHURN} || 10000;
 my $clients = 8;
 my $remote = start_tls_remote(conf => 'log_min_messages = panic');
 my $local = start_local(conf => 'log_min_messages = panic');
