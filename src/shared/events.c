@@ -64,14 +64,14 @@ static const char *const kind_names[EP_NEVENTS] = {
 	[EP_EVENT_TERMINATE] = "terminate"
 };
 
-/* Of each burst: its kind, the word for it in the detail, and what is said of what was held back. */
+/* Of each burst: its kind, the word for it in the detail or NULL, and what is said of what was held back. */
 static const struct
 {
 	EpEventKind kind;
 	const char *reason;
 	const char *message;
 }			burst_defs[EP_NBURSTS] = {
-	[EP_BURST_CONNECT_FAILED] = {EP_EVENT_CONNECT_FAILED, "connect", "could not connect"},
+	[EP_BURST_CONNECT_FAILED] = {EP_EVENT_CONNECT_FAILED, NULL, "could not connect"},
 	[EP_BURST_ACQUIRE_TIMEOUT] = {EP_EVENT_TIMEOUT, "acquire_timeout", "no connection within the time allowed"},
 	[EP_BURST_QUERY_TIMEOUT] = {EP_EVENT_TIMEOUT, "query_timeout", "canceled remote statement due to query_timeout"}
 };
@@ -281,7 +281,8 @@ ep_event_burst(const EpEventPool *whose, EpEventBurst burst, uint64 conn_id, EpD
 
 	if (count == 0)
 		return;
-	ep_detail_text(detail, "reason", burst_defs[burst].reason);
+	if (burst_defs[burst].reason)
+		ep_detail_text(detail, "reason", burst_defs[burst].reason);
 	ep_detail_int(detail, "count", count);
 	va_start(args, format);
 	note_formatted(whose, burst_defs[burst].kind, conn_id, detail, format, args);
@@ -299,19 +300,24 @@ ep_events_flush(EpPool *pool, uint64 now_us)
 		EpEventPool whose;
 		EpDetail	detail = {0};
 		uint32		count;
+		char		error[EP_ERROR_SIZE] = "";
 
 		/* a first look without the lock: mostly there is nothing */
 		if (*(volatile const uint32 *) &mine[i].held == 0)
 			continue;
 		LWLockAcquire(&pool->lock, LW_SHARED);
 		ep_event_pool(pool, &whose);
+		if (i == EP_BURST_CONNECT_FAILED)
+			strlcpy(error, pool->last_error, sizeof(error));
 		LWLockRelease(&pool->lock);
 		count = whose.place < 0 ? 0 : take_burst(&whose, i, 0, now_us);
 		if (count == 0)
 			continue;
-		ep_detail_text(&detail, "reason", burst_defs[i].reason);
+		if (burst_defs[i].reason)
+			ep_detail_text(&detail, "reason", burst_defs[i].reason);
 		ep_detail_int(&detail, "count", count);
-		ep_event_of(&whose, burst_defs[i].kind, 0, &detail, "%s, %u times", burst_defs[i].message, count);
+		ep_event_of(&whose, burst_defs[i].kind, 0, &detail, "%s, %u times%s%s", burst_defs[i].message, count,
+					error[0] != '\0' ? ", at last: " : "", error);
 	}
 }
 

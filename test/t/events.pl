@@ -217,9 +217,11 @@ pool_is('b', "breaker = 'closed' AND idle = 1", 'and closes');
 $local->poll_query_until('postgres', q{SELECT sum((detail->>'count')::int) = (SELECT connection_errors FROM enhanced_pool.pool_metrics WHERE pool = 'b')
 	FROM enhanced_pool.events WHERE pool = 'b' AND kind = 'connect_failed'});
 is( $local->safe_psql('postgres', q{SELECT sum((detail->>'count')::int) = (SELECT connection_errors FROM enhanced_pool.pool_metrics WHERE pool = 'b'),
-	  bool_and(detail->>'sqlstate' = '08001' AND message LIKE 'host "%": %' OR message LIKE 'could not connect, % times') FROM enhanced_pool.events
+	  bool_and(detail->>'sqlstate' = '08001' AND message LIKE 'host "%", port %: %'
+	    OR message LIKE 'could not connect, % times, at last: host "%", port %: %') FROM enhanced_pool.events
 	  WHERE pool = 'b' AND kind = 'connect_failed'}),
-	't|t', 'connect_failed: as many as in pool_metrics');
+	't|t', 'connect_failed: as many as in pool_metrics')
+  or diag($local->safe_psql('postgres', q{SELECT * FROM enhanced_pool.events WHERE pool = 'b' ORDER BY id}));
 is( $local->safe_psql('postgres', q{SELECT detail->>'reason', detail->>'failures', (detail->>'next_try_in')::float8 BETWEEN 0.1 AND 0.3, message LIKE 'circuit breaker opened: host %'
 	FROM enhanced_pool.events WHERE pool = 'b' AND kind = 'breaker_open' ORDER BY id LIMIT 1}),
 	'failures|3|t|t', 'breaker_open');
