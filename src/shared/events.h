@@ -66,7 +66,7 @@ typedef struct EpEvent
 	uint64		conn_id;		/* 0: of no connection */
 	EpPoolIdent ident;
 	char		message[EP_EVENT_MESSAGE_SIZE + 1];
-	char		detail[EP_DETAIL_SIZE + 1];	/* empty: none */
+	char		detail[EP_DETAIL_SIZE + 1]; /* empty: none */
 } EpEvent;
 
 /* A connection that has ended, as ep_event_closed tells of it. */
