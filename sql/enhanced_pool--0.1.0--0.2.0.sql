@@ -73,3 +73,33 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION reset_stats(text, name) IS
 'sets the counters of a pool, or of all, to zero';
+
+--
+-- Views
+--
+
+CREATE FUNCTION _events(
+  OUT id bigint,
+  OUT at timestamptz,
+  OUT datname text,
+  OUT pool text,
+  OUT role text,
+  OUT kind text,
+  OUT conn_id bigint,
+  OUT message text,
+  OUT detail jsonb)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'enhanced_pool_events'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 1000;
+
+COMMENT ON FUNCTION _events() IS
+'what the view events shows';
+
+CREATE VIEW events AS
+  SELECT id, at, datname, pool, role, kind, conn_id, message, detail
+  FROM _events();
+
+COMMENT ON VIEW events IS
+'what has happened to pools and connections lately';
+
+GRANT SELECT ON events TO PUBLIC;

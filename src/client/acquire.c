@@ -23,6 +23,7 @@
 
 #include "client/lease.h"
 #include "compat.h"
+#include "shared/events.h"
 
 /* How often a waiter looks for what no event announces. */
 #define POLL_MS				1000
@@ -76,6 +77,7 @@ typedef struct Picture
 	bool		full;			/* the remote takes no more connections */
 	bool		half_open;
 	uint64		probe_in_us;	/* while the breaker is open */
+	EpEventPool whose;
 	int			sqlstate;
 	char		error[EP_ERROR_SIZE];
 	char		hint[EP_ERROR_SIZE / 2];
@@ -123,6 +125,7 @@ take_picture(const EpPool *pool, Picture *p)
 {
 	uint64		now = ep_now_us();
 
+	ep_event_pool(pool, &p->whose);
 	p->size = ep_pool_size(pool);
 	p->active = pool->n_leased;
 	p->waiting = pool->n_waiting;
@@ -203,12 +206,31 @@ raise_breaker_open(const Attempt *a, const Picture *p)
 					 p->probe_in_us / 1e6, timestamptz_to_str(probe_at))));
 }
 
+/* Time was up: note it, no more than one event a second. */
+static void
+note_timeout(const Attempt *a, const Picture *p)
+{
+	EpDetail	detail = {0};
+
+	if (a->timeout_s >= 0)
+		ep_detail_number(&detail, "timeout", a->timeout_s);
+	ep_detail_int(&detail, "size", p->size);
+	ep_detail_int(&detail, "active", p->active);
+	ep_detail_int(&detail, "waiting", p->waiting);
+	ep_detail_number(&detail, "longest_lease", p->longest_lease);
+	ep_detail_int(&detail, "pid", MyProcPid);
+	ep_event_burst(&p->whose, EP_BURST_ACQUIRE_TIMEOUT, 0, &detail,
+				   "process %d got no connection within %g s", MyProcPid, Max(a->timeout_s, 0));
+}
+
 /* Raise what a refusal means.  No lock held, not in a queue. */
 static void
 refuse(const Attempt *a, Verdict verdict, const Picture *p)
 {
 	const char *name = a->ref->name;
 
+	if (verdict == NONE_FREE || verdict == POOL_PAUSED)
+		note_timeout(a, p);
 	switch (verdict)
 	{
 		case POOL_PAUSED:
@@ -322,16 +344,20 @@ leave(EpPool *pool)
 /*
  * Give on a connection that was assigned but is not wanted.  Nothing was done
  * with it, and this process has no descriptor of it in use.  Caller holds the
- * pool's lock.
+ * pool's lock, and passes ended to ep_event_closed after releasing it.
  */
 static EpGiven
-pass_on(EpPool *pool, EpConn *conn)
+pass_on(EpPool *pool, EpConn *conn, EpEnded *ended)
 {
 	EpGiven		given = EP_GIVEN_TO_WORKER;
 	uint64		word = pg_atomic_exchange_u64(&conn->lease_word, 0);
 
 	if (!ep_worker_has(pool->worker, conn->epoch))
+	{
+		ep_conn_blame(conn, EP_END_WORKER_EXIT);
+		ep_event_ending(conn, ended);
 		ep_conn_to_free(conn);
+	}
 	else if (EP_LW_BITS(word) == EP_LW_REVOKED)
 		ep_conn_to_broken(conn);
 	else
@@ -350,6 +376,7 @@ ep_acquire_abandon(void)
 	EpPool	   *pool;
 	EpConn	   *conn;
 	EpGiven		given = EP_GIVEN_TO_NOBODY;
+	EpEnded		ended = {.announced = false};
 
 	if (waiting_in < 0)
 		return;
@@ -357,10 +384,11 @@ ep_acquire_abandon(void)
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	conn = leave(pool);
 	if (conn)
-		given = pass_on(pool, conn);
+		given = pass_on(pool, conn, &ended);
 	else
 		given.wake_next = ep_queue_next(pool);
 	LWLockRelease(&pool->lock);
+	ep_event_closed(&ended, "");
 	ep_wake_given(pool, given);
 }
 

@@ -22,6 +22,7 @@
 #include "client/lease.h"
 #include "client/resolve.h"
 #include "compat.h"
+#include "shared/events.h"
 
 /* How often a wait looks again: nothing announces that the last lease has come back. */
 #define POLL_MS		20
@@ -193,7 +194,7 @@ ep_admin_pause(const EpAdminTarget *target, double timeout_s)
 	ep_require_preload();
 	(void) register_target(target, ep_pool_register_paused);
 	/* and what is open without being defined any more */
-	ep_pool_each(&target->set, ep_pool_pause);
+	ep_pool_each(&target->set, ep_pool_pause, EP_EVENT_PAUSE);
 	while ((out = ep_pool_count_leased(&target->set)) > 0 && wait_a_moment(deadline))
 		;
 	return out;
@@ -422,6 +423,7 @@ ep_admin_terminate(int64 conn_id)
 	EpPool	   *pool;
 	int			holder = -1;
 	bool		done = false;
+	EpEventPool whose = {.place = -1};
 
 	ep_require_preload();
 	if (conn_id <= 0 || !find_conn((uint64) conn_id, &slot, &key, name))
@@ -444,10 +446,16 @@ ep_admin_terminate(int64 conn_id)
 	{
 		holder = conn->state == EP_LEASED ? conn->owner : -1;
 		done = ep_conn_terminate(conn);
+		ep_event_pool(pool, &whose);
 	}
 	LWLockRelease(&pool->lock);
 	if (done)
 	{
+		EpDetail	detail = {0};
+
+		ep_detail_int(&detail, "pid", MyProcPid);
+		ep_detail_bool(&detail, "leased", holder >= 0);
+		ep_event_of(&whose, EP_EVENT_TERMINATE, (uint64) conn_id, &detail, "connection terminated by an administrator");
 		ep_wake_proc(holder);
 		ep_wake_worker(pool->worker);
 	}

@@ -31,6 +31,7 @@
 
 #include "client/lease.h"
 #include "compat.h"
+#include "shared/events.h"
 
 static dlist_head leases = DLIST_STATIC_INIT(leases);
 static EpLease *spare = NULL;	/* saves an allocation for each statement */
@@ -280,7 +281,10 @@ leave_to_worker(EpConn *conn, EpLease *lease)
 		unfinished.need_sync = lease->need_sync;
 	}
 	if (unfinished.skip == PG_UINT32_MAX)
+	{
+		ep_conn_blame(conn, EP_END_UNCLEAN);
 		ep_conn_to_broken(conn);
+	}
 	else
 		ep_conn_to_cancelling(conn, &unfinished);
 }
@@ -302,6 +306,8 @@ dispose(EpPool *pool, EpConn *conn, EpLease *lease, bool broken)
 		(conn->dead && !(conn->terminated && in_the_middle(lease))))
 	{
 		pool->lost |= lease->broken;
+		if (broken && !lease->broken && !conn->dead)
+			ep_conn_blame(conn, EP_END_UNCLEAN);
 		ep_conn_to_broken(conn);
 		return EP_GIVEN_TO_WORKER;
 	}
@@ -347,6 +353,7 @@ static void
 end_orphan(EpPool *pool, EpConn *conn, EpLease *lease)
 {
 	static const char terminate[5] = {'X', 0, 0, 0, 4};
+	EpEnded		ended = {.announced = false};
 
 	if (lease->desc)
 	{
@@ -356,8 +363,13 @@ end_orphan(EpPool *pool, EpConn *conn, EpLease *lease)
 	}
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	if (holds(lease, conn))
+	{
+		ep_conn_blame(conn, EP_END_WORKER_EXIT);
+		ep_event_ending(conn, &ended);
 		ep_conn_to_free(conn);
+	}
 	LWLockRelease(&pool->lock);
+	ep_event_closed(&ended, "");
 }
 
 /*

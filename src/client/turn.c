@@ -20,6 +20,7 @@
 #include "utils/builtins.h"
 
 #include "client/turn.h"
+#include "shared/events.h"
 
 static void lost(EpTurn *turn, const char *why) pg_attribute_noreturn();
 
@@ -111,6 +112,23 @@ lost(EpTurn *turn, const char *why)
 	ep_raise_lost(turn->lease, why);
 }
 
+static void
+note_timeout(const EpTurn *turn, uint64 now)
+{
+	EpPool	   *pool = &ep_pools[turn->lease->pool];
+	EpEventPool whose;
+	EpDetail	detail = {0};
+
+	LWLockAcquire(&pool->lock, LW_SHARED);
+	ep_event_pool(pool, &whose);
+	LWLockRelease(&pool->lock);
+	ep_detail_number(&detail, "timeout", (turn->deadline_us - turn->started_us) / 1e6);
+	ep_detail_number(&detail, "elapsed", (now - turn->started_us) / 1e6);
+	ep_detail_int(&detail, "pid", MyProcPid);
+	ep_event_burst(&whose, EP_BURST_QUERY_TIMEOUT, turn->lease->conn_id, &detail,
+				   "canceled remote statement of process %d due to query_timeout", MyProcPid);
+}
+
 /* Milliseconds until query_timeout, -1 without one.  Raises 57014 when it is over. */
 static long
 time_left(EpTurn *turn)
@@ -123,6 +141,7 @@ time_left(EpTurn *turn)
 	if (now >= turn->deadline_us)
 	{
 		count(turn, true);
+		note_timeout(turn, now);
 		ereport(ERROR,
 				(errcode(ERRCODE_QUERY_CANCELED),
 				 errmsg("canceling remote statement due to query_timeout"),

@@ -36,13 +36,13 @@ get_target(FunctionCallInfo fcinfo, int role_arg, EpAdminTarget *target)
 
 /* Does something at once to every open pool that is meant. */
 static void
-do_to_open(FunctionCallInfo fcinfo, EpPoolAction act)
+do_to_open(FunctionCallInfo fcinfo, EpPoolAction act, EpEventKind kind)
 {
 	EpAdminTarget target;
 
 	get_target(fcinfo, 1, &target);
 	ep_require_preload();
-	ep_pool_each(&target.set, act);
+	ep_pool_each(&target.set, act, kind);
 }
 
 /* configure_pool(pool text, options jsonb, role name) */
@@ -75,7 +75,7 @@ enhanced_pool_pause(PG_FUNCTION_ARGS)
 Datum
 enhanced_pool_resume(PG_FUNCTION_ARGS)
 {
-	do_to_open(fcinfo, ep_pool_resume);
+	do_to_open(fcinfo, ep_pool_resume, EP_EVENT_RESUME);
 	PG_RETURN_VOID();
 }
 
@@ -83,7 +83,7 @@ enhanced_pool_resume(PG_FUNCTION_ARGS)
 Datum
 enhanced_pool_recycle(PG_FUNCTION_ARGS)
 {
-	do_to_open(fcinfo, ep_pool_recycle);
+	do_to_open(fcinfo, ep_pool_recycle, EP_EVENT_RECYCLE);
 	PG_RETURN_VOID();
 }
 
@@ -91,7 +91,7 @@ enhanced_pool_recycle(PG_FUNCTION_ARGS)
 Datum
 enhanced_pool_close_pool(PG_FUNCTION_ARGS)
 {
-	do_to_open(fcinfo, ep_pool_close);
+	do_to_open(fcinfo, ep_pool_close, EP_EVENT_CLOSE_POOL);
 	PG_RETURN_VOID();
 }
 
@@ -128,7 +128,7 @@ enhanced_pool_reset_stats(PG_FUNCTION_ARGS)
 	EpPoolSet	all = {.every_role = true};
 
 	if (!PG_ARGISNULL(0))
-		do_to_open(fcinfo, ep_pool_reset_stats);
+		do_to_open(fcinfo, ep_pool_reset_stats, EP_EVENT_NONE);
 	else
 	{
 		if (!superuser())
@@ -141,7 +141,7 @@ enhanced_pool_reset_stats(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("a role without a pool names nothing")));
 		ep_require_preload();
-		ep_pool_each(&all, ep_pool_reset_stats);
+		ep_pool_each(&all, ep_pool_reset_stats, EP_EVENT_NONE);
 	}
 	PG_RETURN_VOID();
 }

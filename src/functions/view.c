@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
@@ -86,23 +87,15 @@ ep_put_nulls(EpView *view, int n)
 }
 
 /*
- * A text, NULL for NULL.  Names and queries of another database may be in
- * another encoding; what is not valid in this one would end the whole query
- * with an error, so its bytes beyond ASCII become question marks.
+ * A copy of a text.  Names and queries of another database may be in another
+ * encoding; what is not valid in this one would end the whole query with an
+ * error, so its bytes beyond ASCII become question marks.
  */
-void
-ep_put_text(EpView *view, const char *text)
+static char *
+make_valid(const char *text)
 {
-	MemoryContext caller;
-	char	   *copy;
+	char	   *copy = pstrdup(text);
 
-	if (text == NULL)
-	{
-		ep_put_null(view);
-		return;
-	}
-	caller = MemoryContextSwitchTo(view->context);
-	copy = pstrdup(text);
 	if (!pg_verifymbstr(copy, strlen(copy), true))
 	{
 		for (char *p = copy; *p; p++)
@@ -111,7 +104,38 @@ ep_put_text(EpView *view, const char *text)
 				*p = '?';
 		}
 	}
-	put(view, CStringGetTextDatum(copy), false);
+	return copy;
+}
+
+/* A text, NULL for NULL. */
+void
+ep_put_text(EpView *view, const char *text)
+{
+	MemoryContext caller;
+
+	if (text == NULL)
+	{
+		ep_put_null(view);
+		return;
+	}
+	caller = MemoryContextSwitchTo(view->context);
+	put(view, CStringGetTextDatum(make_valid(text)), false);
+	MemoryContextSwitchTo(caller);
+}
+
+/* A jsonb from a text that is a well-formed JSON value, NULL for NULL. */
+void
+ep_put_jsonb(EpView *view, const char *json)
+{
+	MemoryContext caller;
+
+	if (json == NULL)
+	{
+		ep_put_null(view);
+		return;
+	}
+	caller = MemoryContextSwitchTo(view->context);
+	put(view, DirectFunctionCall1(jsonb_in, CStringGetDatum(make_valid(json))), false);
 	MemoryContextSwitchTo(caller);
 }
 
@@ -224,19 +248,6 @@ ep_lock_place(const EpPlace *place)
 		return pool;
 	LWLockRelease(&pool->lock);
 	return NULL;
-}
-
-/* Copy what tells whose pool it is.  Caller holds the pool's lock, if def is shared. */
-void
-ep_pool_ident(const EpPoolDef *def, EpPoolIdent *ident)
-{
-	ident->database = def->key.database;
-	ident->server = def->key.server;
-	ident->other_server = def->other_server;
-	ident->mapping_role = def->mapping_role;
-	memcpy(ident->datname, def->datname, NAMEDATALEN);
-	memcpy(ident->name, def->name, NAMEDATALEN);
-	memcpy(ident->role, def->role, NAMEDATALEN);
 }
 
 /*

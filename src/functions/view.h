@@ -12,6 +12,7 @@
 #include "postgres.h"
 #include "fmgr.h"
 #include "nodes/execnodes.h"
+#include "shared/events.h"
 #include "shared/shared.h"
 
 /* ------------------------------------------------------------ building rows */
@@ -37,6 +38,7 @@ extern void ep_view_end(EpView *view);
 extern void ep_put_null(EpView *view);
 extern void ep_put_nulls(EpView *view, int n);
 extern void ep_put_text(EpView *view, const char *text);
+extern void ep_put_jsonb(EpView *view, const char *json);
 extern void ep_put_bool(EpView *view, bool value);
 extern void ep_put_int(EpView *view, int value);
 extern void ep_put_bigint(EpView *view, int64 value);
@@ -48,18 +50,6 @@ extern void ep_put_time(EpView *view, TimestampTz time);
 
 /* ------------------------------------------------------------- open pools */
 
-/* What tells whose pool it is; copied out of shared memory. */
-typedef struct EpPoolIdent
-{
-	Oid			database;
-	Oid			server;
-	Oid			other_server;	/* InvalidOid: none */
-	Oid			mapping_role;	/* InvalidOid: PUBLIC */
-	char		datname[NAMEDATALEN];
-	char		name[NAMEDATALEN];
-	char		role[NAMEDATALEN];
-} EpPoolIdent;
-
 /* A place in ep_pools that was in use when the list was made. */
 typedef struct EpPlace
 {
@@ -69,7 +59,6 @@ typedef struct EpPlace
 
 extern EpPlace *ep_open_places(int *n);
 extern EpPool *ep_lock_place(const EpPlace *place);
-extern void ep_pool_ident(const EpPoolDef *def, EpPoolIdent *ident);
 extern void ep_put_ident(EpView *view, const EpPoolIdent *ident);
 
 /* A connection and whose it is, copied out of shared memory at one moment. */

@@ -230,6 +230,11 @@ move(EpConn *conn, EpConnState to)
 	}
 	if (conn->state != EP_FREE)
 		(*counter_of(pool, conn, conn->state))--;
+	if (to == EP_BROKEN)
+	{
+		ep_conn_blame(conn, ep_conn_reason_to_go(pool, conn));
+		ep_conn_blame(conn, EP_END_LOST);
+	}
 	conn->state = to;
 	if (to != EP_FREE)
 		(*counter_of(pool, conn, to))++;
@@ -345,10 +350,19 @@ ep_conn_to_validating(EpConn *conn)
 	(void) move(conn, EP_VALIDATING);
 }
 
+/* Who knows why calls ep_conn_blame before; else the pool's state tells, or it was lost. */
 void
 ep_conn_to_broken(EpConn *conn)
 {
 	(void) move(conn, EP_BROKEN);
+}
+
+/* The connection is to be ended for that reason, unless there was one before. */
+void
+ep_conn_blame(EpConn *conn, EpEndReason reason)
+{
+	if (conn->end_reason == EP_END_NONE)
+		conn->end_reason = reason;
 }
 
 void

@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 
 #include "compat.h"
+#include "shared/events.h"
 #include "shared/shared.h"
 
 /* How long a registering backend waits for another pool to make room. */
@@ -35,18 +36,19 @@ ep_pool_find(const EpPoolKey *key)
 }
 
 /* Counting begins at zero.  Caller holds the pool's lock. */
-void
+bool
 ep_pool_reset_stats(EpPool *pool)
 {
 	memset(&pool->stats, 0, sizeof(EpPoolStats));
 	pool->stats_reset = GetCurrentTimestamp();
+	return true;
 }
 
 /* The pool is as if it were opened at this moment.  Caller holds its lock. */
 static void
 begin_anew(EpPool *pool, const EpPoolDef *def)
 {
-	ep_pool_reset_stats(pool);
+	(void) ep_pool_reset_stats(pool);
 	pool->fill_target = EP_INT(&def->set, EP_S_INITIAL_SIZE);
 	pool->opened_at = pool->stats_reset;
 	pool->closing = false;
@@ -107,33 +109,105 @@ ep_pool_forget_failures(EpPool *pool)
 	return reset;
 }
 
+/* What a new definition has changed; taken under the pool's lock. */
+typedef struct Change
+{
+	EpEventPool whose;
+	bool		changed;		/* anything that users see */
+	bool		reset;			/* that closed the breaker */
+	int			replaced;		/* so many connections are to be replaced */
+	char		what[EP_EVENT_MESSAGE_SIZE];	/* names of settings */
+} Change;
+
+/* Names the settings that differ, as many as there is room for. */
+static void
+name_changes(const EpPoolDef *a, const EpPoolDef *b, char *names, Size size)
+{
+	names[0] = '\0';
+	for (int i = 0; i < EP_NSETTINGS; i++)
+	{
+		if (ep_setting_defs[i].type == EP_TYPE_STRING ?
+			strcmp(EP_STR(&a->set, &a->texts, i), EP_STR(&b->set, &b->texts, i)) == 0 :
+			EP_NUM(&a->set, i) == EP_NUM(&b->set, i))
+			continue;
+		if (names[0] != '\0')
+			strlcat(names, ", ", size);
+		strlcat(names, ep_setting_defs[i].name, size);
+	}
+}
+
 /*
  * Take over a new definition.  Caller holds the pool's lock.  Connections
- * made from another definition are replaced.  Returns whether that closed the
- * pool's breaker.
+ * made from another definition are replaced.  Returns what that has changed.
  */
-static bool
-update_def(EpPool *pool, const EpPoolDef *def)
+static void
+update_def(EpPool *pool, const EpPoolDef *def, Change *change)
 {
-	bool		reset;
-
+	memset(change, 0, sizeof(Change));
 	if (pool->def.conn_hash == def->conn_hash && pool->def.set_hash == def->set_hash &&
 		!pool->stale && !pool->closing && strcmp(pool->def.name, def->name) == 0)
-		return false;
+		return;
+	name_changes(&pool->def, def, change->what, sizeof(change->what));
+	change->changed = !pool->closing &&
+		(change->what[0] != '\0' || pool->def.conn_hash != def->conn_hash || strcmp(pool->def.name, def->name) != 0);
 	if (pool->def.conn_hash != def->conn_hash)
 	{
 		explicit_bzero(pool->def.password, sizeof(pool->def.password));
 		ep_pool_outdate(pool);
+		change->replaced = pool->n_outdated;
 	}
 
 	/* whatever was changed may be what keeps the pool from connecting */
-	reset = ep_pool_forget_failures(pool);
+	change->reset = ep_pool_forget_failures(pool);
 	if (pool->closing)
 		begin_anew(pool, def);
 	pool->def = *def;
 	pool->def_version++;
 	pool->stale = false;
-	return reset;
+	ep_event_pool(pool, &change->whose);
+}
+
+/* The breaker was closed for another reason than that an attempt succeeded.  No pool's lock is held. */
+static void
+tell_reset(const EpEventPool *whose, const char *reason)
+{
+	EpDetail	detail = {0};
+
+	ep_detail_text(&detail, "reason", reason);
+	ep_event_of(whose, EP_EVENT_BREAKER_CLOSED, 0, &detail, "circuit breaker closed");
+}
+
+/* What is told of a change, with no lock held. */
+static void
+tell_change(const Change *change)
+{
+	EpDetail	detail = {0};
+
+	if (change->changed)
+	{
+		ep_detail_int(&detail, "replaced", change->replaced);
+		ep_detail_int(&detail, "pid", MyProcPid);
+		ep_event_of(&change->whose, EP_EVENT_CONFIG_CHANGE, 0, &detail, "definition changed: %s",
+					change->what[0] != '\0' ? change->what : "how it connects");
+	}
+	if (change->reset)
+	{
+		tell_reset(&change->whose, "config_change");
+		ereport(LOG,
+				(errmsg("pool \"%s\": circuit breaker closed", change->whose.ident.name),
+				 errdetail("The pool's definition was changed.")));
+	}
+}
+
+/* A pool was closed by nobody who named it.  No pool's lock is held. */
+static void
+tell_closed(const EpEventPool *whose, const char *reason, const char *message)
+{
+	EpDetail	detail = {0};
+
+	ep_detail_text(&detail, "reason", reason);
+	ep_detail_int(&detail, "pid", MyProcPid);
+	ep_event_of(whose, EP_EVENT_CLOSE_POOL, 0, &detail, "%s", message);
 }
 
 /* Begin a pool in a free place.  Caller holds registry_lock exclusively. */
@@ -166,6 +240,7 @@ static bool
 make_room(void)
 {
 	EpPool	   *victim = NULL;
+	EpEventPool whose = {.place = -1};
 
 	for (int i = 0; i < ep_control->max_pools; i++)
 	{
@@ -187,8 +262,12 @@ make_room(void)
 		return false;
 	LWLockAcquire(&victim->lock, LW_EXCLUSIVE);
 	if (victim->n_leased == 0 && victim->n_waiting == 0 && !victim->paused)
-		ep_pool_close(victim);
+	{
+		(void) ep_pool_close(victim);
+		ep_event_pool(victim, &whose);
+	}
 	LWLockRelease(&victim->lock);
+	tell_closed(&whose, "make_room", "closed to make room for another pool");
 	ep_wake_worker(victim->worker);
 	return true;
 }
@@ -203,24 +282,21 @@ register_pool(const EpPoolDef *def, bool paused)
 	{
 		int			place;
 		bool		room;
-		bool		reset;
+		Change		change;
 
 		LWLockAcquire(&ep_control->registry_lock, LW_EXCLUSIVE);
 		place = ep_pool_find(&def->key);
 		if (place >= 0)
 		{
 			LWLockAcquire(&ep_pools[place].lock, LW_EXCLUSIVE);
-			reset = update_def(&ep_pools[place], def);
+			update_def(&ep_pools[place], def, &change);
 			if (paused)
-				ep_pool_pause(&ep_pools[place]);
+				(void) ep_pool_pause(&ep_pools[place]);
 			LWLockRelease(&ep_pools[place].lock);
 			LWLockRelease(&ep_control->registry_lock);
 			ep_wake_worker(ep_pools[place].worker);
 			ConditionVariableCancelSleep();
-			if (reset)
-				ereport(LOG,
-						(errmsg("pool \"%s\": circuit breaker closed", def->name),
-						 errdetail("The pool's definition was changed.")));
+			tell_change(&change);
 			return place;
 		}
 		for (place = 0; place < ep_control->max_pools; place++)
@@ -280,6 +356,7 @@ mark_pools(Oid database, Oid server, Oid mapping, bool closing)
 	{
 		EpPool	   *pool = &ep_pools[i];
 		const EpPoolKey *key = &pool->def.key;
+		EpEventPool whose = {.place = -1};
 
 		if (!pool->in_use || key->database != database)
 			continue;
@@ -291,11 +368,14 @@ mark_pools(Oid database, Oid server, Oid mapping, bool closing)
 		if (closing)
 		{
 			pool->paused = false;	/* there is nothing left to resume */
-			ep_pool_close(pool);
+			if (!pool->closing)
+				ep_event_pool(pool, &whose);
+			(void) ep_pool_close(pool);
 		}
 		else
 			pool->stale = true;
 		LWLockRelease(&pool->lock);
+		tell_closed(&whose, "dropped", "closed, as server, user mapping or database was dropped");
 
 		/*
 		 * waiters of a closed pool fail, those of a stale one register it
@@ -328,31 +408,34 @@ ep_pool_mark_closing(Oid database, Oid server, Oid mapping)
  * those that are leased when they come back.  Waiters go on waiting.  Caller
  * holds the pool's lock.
  */
-void
+bool
 ep_pool_pause(EpPool *pool)
 {
 	pool->paused = true;
 	ep_pool_outdate(pool);
+	return true;
 }
 
 /* The pool is open again, as at its first use.  Caller holds its lock. */
-void
+bool
 ep_pool_resume(EpPool *pool)
 {
 	if (!pool->paused)
-		return;
+		return false;
 	pool->paused = false;
 	/* what kept it from connecting may be what it was paused for */
 	(void) ep_pool_forget_failures(pool);
 	pool->fill_target = EP_INT(&pool->def.set, EP_S_INITIAL_SIZE);
+	return true;
 }
 
 /* Every connection is replaced, as many as there are.  Caller holds the pool's lock. */
-void
+bool
 ep_pool_recycle(EpPool *pool)
 {
 	ep_pool_refill(pool);
 	ep_pool_outdate(pool);
+	return true;
 }
 
 /*
@@ -360,16 +443,17 @@ ep_pool_recycle(EpPool *pool)
  * uses them, and when none is left its place is free.  If somebody wants a
  * lease before that, it begins anew.  Caller holds the pool's lock.
  */
-void
+bool
 ep_pool_close(EpPool *pool)
 {
 	ep_pool_outdate(pool);
-	ep_pool_reset_stats(pool);
+	(void) ep_pool_reset_stats(pool);
 	pool->refused_below = pool->next_ticket;
 	pool->closing = true;
 	/* one that is paused stays: see ep_pool_try_free */
 	if (!pool->paused)
 		explicit_bzero(pool->def.password, sizeof(pool->def.password));
+	return true;
 }
 
 /* Does an open pool belong to a set?  Caller holds its lock. */
@@ -384,24 +468,55 @@ ep_pool_in_set(const EpPool *pool, const EpPoolSet *set)
 		(set->every_role || def->mapping_role == set->role);
 }
 
+/* An event of what an administrator did to a pool that had so many connections. */
+static void
+tell_done(const EpEventPool *whose, EpEventKind kind, int size, int active)
+{
+	EpDetail	detail = {0};
+
+	ep_detail_int(&detail, "size", size);
+	ep_detail_int(&detail, "active", active);
+	ep_detail_int(&detail, "pid", MyProcPid);
+	ep_event_of(whose, kind, 0, &detail, "%s by an administrator",
+				kind == EP_EVENT_PAUSE ? "paused" :
+				kind == EP_EVENT_RESUME ? "resumed" :
+				kind == EP_EVENT_RECYCLE ? "recycled" : "closed");
+}
+
 /*
  * Does something to each open pool of a set, under its lock, and lets worker
- * and waiters look at it.  The caller holds no lock.
+ * and waiters look at it; kind is the event that it is, or EP_EVENT_NONE.  The
+ * caller holds no lock.
  */
 void
-ep_pool_each(const EpPoolSet *set, EpPoolAction act)
+ep_pool_each(const EpPoolSet *set, EpPoolAction act, EpEventKind kind)
 {
 	LWLockAcquire(&ep_control->registry_lock, LW_SHARED);
 	for (int i = 0; i < ep_control->max_pools; i++)
 	{
 		EpPool	   *pool = &ep_pools[i];
+		EpEventPool whose;
 		bool		found;
+		bool		done = false;
+		int			size;
+		int			active;
+		EpBreakerState breaker;
 
 		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 		found = ep_pool_in_set(pool, set);
+		ep_event_pool(pool, &whose);
+		size = pool->size;
+		active = pool->n_leased;
+		breaker = pool->breaker.state;
 		if (found)
-			act(pool);
+			done = act(pool);
+		if (pool->breaker.state != EP_BREAKER_CLOSED)
+			breaker = EP_BREAKER_CLOSED;	/* nothing was closed */
 		LWLockRelease(&pool->lock);
+		if (done && kind != EP_EVENT_NONE)
+			tell_done(&whose, kind, size, active);
+		if (done && breaker != EP_BREAKER_CLOSED)
+			tell_reset(&whose, ep_event_kind_name(kind));
 		if (found)
 		{
 			ep_queue_wake_all(pool);

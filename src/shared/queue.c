@@ -130,9 +130,28 @@ ep_conn_outdated(const EpPool *pool, const EpConn *conn)
 bool
 ep_conn_must_go(const EpPool *pool, const EpConn *conn)
 {
-	return conn->dead || pool->closing || ep_conn_outdated(pool, conn) ||
-		(conn->overflow && pool->wait_head < 0) ||
-		(conn->expires_us != 0 && ep_now_us() >= conn->expires_us);
+	return ep_conn_reason_to_go(pool, conn) != EP_END_NONE;
+}
+
+/* Why it is to be ended, EP_END_NONE: it is not.  Caller holds the pool's lock. */
+EpEndReason
+ep_conn_reason_to_go(const EpPool *pool, const EpConn *conn)
+{
+	if (conn->dead)
+		return conn->terminated ? EP_END_TERMINATED : EP_END_LOST;
+	if (pool->closing)
+		return EP_END_POOL_CLOSED;
+	if (ep_conn_outdated(pool, conn))
+	{
+		if (pool->paused)
+			return EP_END_PAUSED;
+		return conn->conn_hash != pool->def.conn_hash ? EP_END_CONFIG_CHANGE : EP_END_RECYCLED;
+	}
+	if (conn->overflow && pool->wait_head < 0)
+		return EP_END_OVERFLOW;
+	if (conn->expires_us != 0 && ep_now_us() >= conn->expires_us)
+		return EP_END_MAX_LIFETIME;
+	return EP_END_NONE;
 }
 
 /*

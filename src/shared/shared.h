@@ -20,6 +20,9 @@
  *	EpControl.slot_lock (a spinlock)	the list of free EpConn slots.  It may be
  *		taken under a pool's lock.
  *
+ *	the lock of the log of events (one LWLock, events.c).  Never taken while a
+ *		pool's lock is held.
+ *
  * Fields that are not under a pool's lock say so: they are atomic, or they are
  * written by the one process that owns the connection at that moment (the
  * lease holder while LEASED, the worker otherwise).  Descriptors, PGconn and
@@ -39,6 +42,7 @@
 
 #include "brain/breaker.h"
 #include "brain/load.h"
+#include "shared/eventkind.h"
 #include "shared/settings.h"
 
 #define EP_NO_SLOT			(-1)
@@ -193,6 +197,29 @@ typedef enum EpConnState
 	EP_NSTATES
 } EpConnState;
 
+/* Why a connection was ended; events.c has the words. */
+typedef enum EpEndReason
+{
+	EP_END_NONE = 0,
+	EP_END_LOST,				/* the remote closed it, or the network failed */
+	EP_END_UNCLEAN,				/* its holder left it where nobody can go on */
+	EP_END_TERMINATED,
+	EP_END_IDLE_TIMEOUT,
+	EP_END_MAX_LIFETIME,
+	EP_END_SURPLUS,
+	EP_END_OVERFLOW,
+	EP_END_CONFIG_CHANGE,
+	EP_END_RECYCLED,
+	EP_END_PAUSED,
+	EP_END_POOL_CLOSED,
+	EP_END_RESET_FAILED,
+	EP_END_CANCEL_FAILED,
+	EP_END_VALIDATION_FAILED,
+	EP_END_FAILOVER,
+	EP_END_WORKER_EXIT,
+	EP_NENDS
+} EpEndReason;
+
 /*
  * The lease word: generation << 24 | proc number << 2 | EpLeaseBits.  Taken
  * by CAS: the holder enters an exchange, the worker revokes a resting lease.
@@ -279,6 +306,8 @@ typedef struct EpConn
 	bool		dead;			/* worker saw the remote's end of file, or it is to be ended anyway */
 	bool		terminated;		/* an administrator has it ended: its user gets 57P01 */
 	bool		leak_reported;	/* this lease was logged as held for too long */
+	bool		announced;		/* it was opened, and there is an event of that */
+	EpEndReason end_reason;		/* the first that was found, see ep_conn_blame */
 	EpUnfinished unfinished;	/* with CANCELLING */
 	EpLeaseKind kind;
 	int64		lease;			/* number of the lease */
@@ -416,17 +445,18 @@ typedef struct EpPoolSet
 	Oid			role;			/* of the mapping, InvalidOid for PUBLIC; without every_role */
 } EpPoolSet;
 
-typedef void (*EpPoolAction) (EpPool *pool);
+/* Returns whether there was something to do. */
+typedef bool (*EpPoolAction) (EpPool *pool);
 
 extern int	ep_pool_register_paused(const EpPoolDef *def);
 extern bool ep_pool_in_set(const EpPool *pool, const EpPoolSet *set);
-extern void ep_pool_each(const EpPoolSet *set, EpPoolAction act);
+extern void ep_pool_each(const EpPoolSet *set, EpPoolAction act, EpEventKind kind);
 extern int	ep_pool_count_leased(const EpPoolSet *set);
-extern void ep_pool_pause(EpPool *pool);
-extern void ep_pool_resume(EpPool *pool);
-extern void ep_pool_recycle(EpPool *pool);
-extern void ep_pool_close(EpPool *pool);
-extern void ep_pool_reset_stats(EpPool *pool);
+extern bool ep_pool_pause(EpPool *pool);
+extern bool ep_pool_resume(EpPool *pool);
+extern bool ep_pool_recycle(EpPool *pool);
+extern bool ep_pool_close(EpPool *pool);
+extern bool ep_pool_reset_stats(EpPool *pool);
 
 /* remote.c */
 extern uint64 ep_remote_hash(const EpPoolDef *def);
@@ -447,6 +477,7 @@ extern void ep_queue_leave(EpPool *pool, int procno);
 extern void ep_queue_wake_all(const EpPool *pool);
 extern bool ep_conn_outdated(const EpPool *pool, const EpConn *conn);
 extern bool ep_conn_must_go(const EpPool *pool, const EpConn *conn);
+extern EpEndReason ep_conn_reason_to_go(const EpPool *pool, const EpConn *conn);
 extern int	ep_queue_next(EpPool *pool);
 extern EpGiven ep_conn_give(EpPool *pool, EpConn *conn);
 extern void ep_wake_given(const EpPool *pool, EpGiven given);
@@ -465,6 +496,7 @@ extern void ep_conn_to_resetting(EpConn *conn);
 extern void ep_conn_to_validating(EpConn *conn);
 extern void ep_conn_to_broken(EpConn *conn);
 extern void ep_conn_to_closing(EpConn *conn);
+extern void ep_conn_blame(EpConn *conn, EpEndReason reason);
 extern void ep_conn_to_free(EpConn *conn);
 extern bool ep_conn_terminate(EpConn *conn);
 extern const char *ep_conn_state_name(EpConnState state);

@@ -19,6 +19,7 @@
 #include "utils/guc.h"
 
 #include "compat.h"
+#include "shared/events.h"
 #include "shared/shared.h"
 
 EpControl  *ep_control = NULL;
@@ -59,6 +60,10 @@ ep_shmem_define_gucs(void)
 							"Sets the number of worker processes that keep the connections.",
 							NULL, &ep_n_workers, 1, 1, EP_MAX_WORKERS,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("enhanced_pool.event_log_size",
+							"Sets the number of events that are kept.",
+							NULL, &ep_event_log_size, 1024, 1, 100000,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 }
 
 /* Sizes of the areas, in the order in which they lie in shared memory. */
@@ -70,6 +75,7 @@ typedef struct Areas
 	Size		backends;
 	Size		stmts;
 	Size		queries;
+	Size		events;
 } Areas;
 
 /* Returns the size of all areas together. */
@@ -87,8 +93,10 @@ area_sizes(Areas *a)
 	total = add_size(a->control, a->pools);
 	total = add_size(total, a->conns);
 	total = add_size(total, a->backends);
+	a->events = MAXALIGN(ep_events_size());
 	total = add_size(total, a->stmts);
-	return add_size(total, a->queries);
+	total = add_size(total, a->queries);
+	return add_size(total, a->events);
 }
 
 static void
@@ -188,10 +196,13 @@ startup_shmem(void)
 	ep_stmts = (EpStmtSlot *) base;
 	base += areas.stmts;
 	ep_query_texts = base;
+	base += areas.queries;
+	ep_events_attach(base);
 	if (!found)
 	{
 		init_control();
 		init_arrays();
+		ep_events_init(ep_control->tranche);
 	}
 	LWLockRelease(AddinShmemInitLock);
 	LWLockRegisterTranche(ep_control->tranche, "enhanced_pool");

@@ -19,6 +19,7 @@
 #include "utils/memutils.h"
 
 #include "brain/schedule.h"
+#include "shared/events.h"
 #include "worker/kept.h"
 
 /* While a remote is down, this often a line in the log. */
@@ -34,9 +35,10 @@
 typedef struct News
 {
 	EpBreakerChange change;
-	char		name[NAMEDATALEN];
+	EpEventPool whose;
 	int			failures;
 	double		pause_s;
+	bool		switched_off;	/* closed, as there is to be none any more */
 	char		error[EP_ERROR_SIZE];
 } News;
 
@@ -89,19 +91,49 @@ note_change(EpPool *pool, EpBreakerChange change, News *news)
 	news->change = change;
 	if (change == EP_BREAKER_SAME)
 		return;
-	strlcpy(news->name, pool->def.name, sizeof(news->name));
+	ep_event_pool(pool, &news->whose);
 	news->failures = pool->breaker.failures;
 	news->pause_s = pool->breaker.probe_at_us > now ? (pool->breaker.probe_at_us - now) / 1e6 : 0;
 	strlcpy(news->error, pool->last_error, sizeof(news->error));
+}
+
+/* The same as an event. */
+static void
+note_breaker(const News *news)
+{
+	EpDetail	detail = {0};
+
+	switch (news->change)
+	{
+		case EP_BREAKER_TRIPPED:
+		case EP_BREAKER_REOPENED:
+			ep_detail_text(&detail, "reason", news->change == EP_BREAKER_TRIPPED ? "failures" : "attempt_failed");
+			ep_detail_int(&detail, "failures", news->failures);
+			ep_detail_number(&detail, "next_try_in", news->pause_s);
+			ep_event_of(&news->whose, EP_EVENT_BREAKER_OPEN, 0, &detail, "circuit breaker %s: %s",
+						news->change == EP_BREAKER_TRIPPED ? "opened" : "stays open", news->error);
+			break;
+		case EP_BREAKER_PROBES:
+			ep_detail_int(&detail, "failures", news->failures);
+			ep_event_of(&news->whose, EP_EVENT_BREAKER_HALF_OPEN, 0, &detail,
+						"circuit breaker half-open, one connection is tried");
+			break;
+		default:
+			ep_detail_text(&detail, "reason", news->switched_off ? "switched_off" : "success");
+			ep_event_of(&news->whose, EP_EVENT_BREAKER_CLOSED, 0, &detail, "circuit breaker closed");
+	}
 }
 
 /* What is done after the pool's lock was released. */
 static void
 tell(EpPool *pool, const News *news)
 {
+	const char *name = news->whose.ident.name;
+
 	if (news->change == EP_BREAKER_SAME)
 		return;
 	ep_wake_worker(pool->worker);
+	note_breaker(news);
 	switch (news->change)
 	{
 		case EP_BREAKER_TRIPPED:
@@ -111,16 +143,16 @@ tell(EpPool *pool, const News *news)
 					(news->change == EP_BREAKER_TRIPPED ?
 					 errmsg_plural("pool \"%s\": circuit breaker opened after %d failure, next attempt in %.1f s",
 								   "pool \"%s\": circuit breaker opened after %d failures, next attempt in %.1f s",
-								   news->failures, news->name, news->failures, news->pause_s) :
+								   news->failures, name, news->failures, news->pause_s) :
 					 errmsg("pool \"%s\": circuit breaker stays open, next attempt in %.1f s",
-							news->name, news->pause_s),
+							name, news->pause_s),
 					 errdetail_internal("%s", news->error)));
 			break;
 		case EP_BREAKER_PROBES:
-			ereport(LOG, (errmsg("pool \"%s\": circuit breaker half-open, one connection is tried", news->name)));
+			ereport(LOG, (errmsg("pool \"%s\": circuit breaker half-open, one connection is tried", name)));
 			break;
 		default:
-			ereport(LOG, (errmsg("pool \"%s\": circuit breaker closed", news->name)));
+			ereport(LOG, (errmsg("pool \"%s\": circuit breaker closed", name)));
 	}
 }
 
@@ -285,15 +317,33 @@ log_failure(const EpPool *pool, const char *name, const EpFailure *failure, bool
 				 errdetail_internal("%s", failure->error)));
 }
 
+/* The failure as an event. */
+static void
+note_failed(const EpKept *kept, const EpEventPool *whose, const EpFailure *failure, bool probe, double next_try_s)
+{
+	EpDetail	detail = {0};
+
+	ep_detail_text(&detail, "sqlstate", unpack_sql_state(failure->sqlstate));
+	if (probe)
+	{
+		ep_event_of(whose, EP_EVENT_HEALTH_FAILED, 0, &detail, "%s", failure->error);
+		return;
+	}
+	ep_detail_number(&detail, "next_try_in", next_try_s);
+	ep_event_burst(whose, EP_BURST_CONNECT_FAILED, kept->conn_id, &detail, "%s", failure->error);
+}
+
 /* An attempt has failed: its connection is to be ended, and everybody is told. */
 void
 ep_attempt_failed(EpKept *kept, const EpFailure *failure)
 {
 	EpPool	   *pool = ep_kept_pool(kept);
 	bool		probe = ep_kept_conn(kept)->probe;
-	char		name[NAMEDATALEN];
+	EpEventPool whose;
 	News		news = {EP_BREAKER_SAME};
 	bool		full;
+	uint64		now = ep_now_us();
+	double		next_try_s;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	full = note_full(pool, failure, &news);
@@ -308,17 +358,20 @@ ep_attempt_failed(EpKept *kept, const EpFailure *failure)
 	else if (full)
 		pool->stats.health_check_count++;
 	ep_conn_to_broken(ep_kept_conn(kept));
-	strlcpy(name, pool->def.name, sizeof(name));
+	next_try_s = pool->next_try_at > now ? (pool->next_try_at - now) / 1e6 : 0;
+	ep_event_pool(pool, &whose);
 	LWLockRelease(&pool->lock);
 	kept->task = EP_TASK_NONE;
 	kept->deadline = 0;
 	SetLatch(MyLatch);
 
+	if (!probe || !full)
+		note_failed(kept, &whose, failure, probe, next_try_s);
 	if (!probe)
 		ep_queue_wake_all(pool);	/* to see the error */
 	else if (!full)
 		share(pool, kept, failure, true);
-	log_failure(pool, name, failure, probe);
+	log_failure(pool, whose.ident.name, failure, probe);
 	tell(pool, &news);
 }
 
@@ -368,6 +421,7 @@ ep_attempt_tick(EpPool *pool, uint64 now_us)
 		return;
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	rule = rule_of(pool);
+	news.switched_off = true;
 	if (pool->in_use)
 		note_change(pool, ep_breaker_tick(&pool->breaker, &rule, now_us), &news);
 	if (pool->breaker.state == EP_BREAKER_OPEN)

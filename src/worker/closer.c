@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "storage/latch.h"
 
+#include "shared/events.h"
 #include "worker/kept.h"
 
 /* How long the remote may take to let go. */
@@ -115,8 +116,7 @@ ep_closer_finish(EpKept *kept)
 {
 	EpPool	   *pool = ep_kept_pool(kept);
 	EpConn	   *conn = ep_kept_conn(kept);
-	uint64		conn_id = kept->conn_id;
-	char		name[NAMEDATALEN];
+	EpEnded		ended;
 	bool		log;
 
 	drop_socket(kept);
@@ -127,12 +127,13 @@ ep_closer_finish(EpKept *kept)
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	log = EP_BOOL(&pool->def.set, EP_S_LOG_CONNECTIONS);
-	strlcpy(name, pool->def.name, sizeof(name));
+	ep_event_ending(conn, &ended);
 	ep_conn_to_free(conn);
 	LWLockRelease(&pool->lock);
 	SetLatch(MyLatch);			/* there may be something to open in its place */
+	ep_event_closed(&ended, kept->why);
 	if (log)
-		ereport(LOG, (errmsg("pool \"%s\": connection " UINT64_FORMAT " closed", name, conn_id)));
+		ereport(LOG, (errmsg("pool \"%s\": connection " UINT64_FORMAT " closed", ended.whose.ident.name, ended.conn_id)));
 }
 
 /*

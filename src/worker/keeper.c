@@ -17,6 +17,8 @@
 #include "storage/latch.h"
 #include "utils/memutils.h"
 
+#include "shared/events.h"
+#include "worker/complaint.h"
 #include "worker/keeper.h"
 #include "worker/kept.h"
 #include "worker/prewarmer.h"
@@ -207,6 +209,24 @@ ep_kept_give(EpKept *kept)
 	ep_wake_given(pool, given);
 }
 
+/* What went wrong with a connection that the worker had in its hands. */
+static EpEndReason
+reason_of_task(EpTask task)
+{
+	switch (task)
+	{
+		case EP_TASK_DRAIN:
+		case EP_TASK_AWAIT_CANCEL:
+			return EP_END_CANCEL_FAILED;
+		case EP_TASK_RESET:
+			return EP_END_RESET_FAILED;
+		case EP_TASK_VALIDATE:
+			return EP_END_VALIDATION_FAILED;
+		default:
+			return EP_END_NONE; /* its pool tells */
+	}
+}
+
 /* The connection must not be used again; the next tick ends it. */
 void
 ep_kept_break(EpKept *kept, const char *why)
@@ -214,15 +234,21 @@ ep_kept_break(EpKept *kept, const char *why)
 	EpPool	   *pool = ep_kept_pool(kept);
 	EpConn	   *conn = ep_kept_conn(kept);
 	char		name[NAMEDATALEN];
+	int			encoding;
 	bool		log;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	/* one that was to be ended anyway is no sign that something is wrong */
 	pool->lost |= conn->dead || !ep_conn_must_go(pool, conn);
+	ep_conn_blame(conn, conn->terminated ? EP_END_TERMINATED : reason_of_task(kept->task));
 	ep_conn_to_broken(conn);
 	strlcpy(name, pool->def.name, sizeof(name));
+	strlcpy(kept->why, conn->end_reason == reason_of_task(kept->task) ? why : "", sizeof(kept->why));
+	encoding = pool->def.encoding;
 	log = EP_BOOL(&pool->def.set, EP_S_LOG_CONNECTIONS);
 	LWLockRelease(&pool->lock);
+	/* the remote's words are not trusted, and may have been cut in the middle of a character */
+	ep_complaint_make_valid(kept->why, encoding);
 	kept->task = EP_TASK_NONE;
 	kept->deadline = 0;
 	ep_watch_set(&kept->watch, kept->fd, 0);
@@ -316,8 +342,11 @@ ep_keeper_tick(uint64 now_us)
 	{
 		EpPool	   *pool = &ep_pools[i];
 
-		if (pool->in_use && pool->worker == my_worker)
-			ep_upkeep_pool(pool, now_us, timer);
+		if (!pool->in_use || pool->worker != my_worker)
+			continue;
+		if (timer)
+			ep_events_flush(pool, now_us);
+		ep_upkeep_pool(pool, now_us, timer);
 	}
 	if (timer)
 	{
@@ -344,6 +373,7 @@ clear_slots(uint64 keep)
 	{
 		EpConn	   *conn = &ep_conns[i];
 		EpPool	   *pool = &ep_pools[conn->pool];
+		EpEnded		ended = {.announced = false};
 
 		if (conn->state == EP_FREE || pool->worker != my_worker)
 			continue;
@@ -351,12 +381,15 @@ clear_slots(uint64 keep)
 		if (conn->state != EP_FREE && conn->state != EP_LEASED &&
 			conn->pool == (int) (pool - ep_pools) && conn->epoch != keep)
 		{
+			ep_conn_blame(conn, EP_END_WORKER_EXIT);
 			if (conn->state == EP_IDLE || conn->state == EP_CANCELLING ||
 				conn->state == EP_RESETTING || conn->state == EP_VALIDATING)
 				ep_conn_to_broken(conn);
+			ep_event_ending(conn, &ended);
 			ep_conn_to_free(conn);
 		}
 		LWLockRelease(&pool->lock);
+		ep_event_closed(&ended, "");
 	}
 }
 
@@ -404,6 +437,7 @@ left_to_holder(const EpKept *kept)
 			conn->cancel_busy = false;
 			holder = conn->owner;
 		}
+		ep_conn_blame(conn, leased ? EP_END_NONE : EP_END_WORKER_EXIT);
 		if (conn->state != EP_LEASED && conn->state != EP_BROKEN && conn->state != EP_CLOSING)
 			ep_conn_to_broken(conn);
 	}

@@ -55,6 +55,7 @@ typedef struct EpKept
 	uint64		failed_before;	/* the pool's failed_walks when the walk began */
 	uint64		began_us;		/* when that was */
 	uint64		remote_hash;	/* where it leads */
+	char		why[EP_TALK_ERROR_SIZE + 64];	/* it is ended, or empty */
 } EpKept;
 
 /* Why a connection could not be made. */

@@ -23,6 +23,7 @@
 #include "utils/timestamp.h"
 
 #include "brain/schedule.h"
+#include "shared/events.h"
 #include "worker/complaint.h"
 #include "worker/kept.h"
 
@@ -65,11 +66,24 @@ ep_opener_put_settings(EpKept *kept)
 }
 
 static void
+note_opened(const EpKept *kept, const EpEventPool *whose)
+{
+	const EpConn *conn = ep_kept_conn(kept);
+	EpDetail	detail = {0};
+
+	ep_detail_number(&detail, "elapsed", (ep_now_us() - kept->began_us) / 1e6);
+	ep_detail_int(&detail, "remote_pid", conn->remote_pid);
+	ep_detail_bool(&detail, "tls", conn->tls);
+	ep_event_of(whose, EP_EVENT_CONNECT, kept->conn_id, &detail, "connection opened to host \"%s\", port %d",
+				conn->host, conn->port);
+}
+
+static void
 ready(EpKept *kept)
 {
 	EpConn	   *conn = ep_kept_conn(kept);
 	EpPool	   *pool = ep_kept_pool(kept);
-	char		name[NAMEDATALEN];
+	EpEventPool whose;
 	bool		log;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
@@ -77,19 +91,21 @@ ready(EpKept *kept)
 	conn->read_only = kept->talk.read_only == 1;
 	conn->last_used_us = conn->last_validated_us = ep_now_us();
 	conn->last_used_at = conn->last_validated_at = GetCurrentTimestamp();
+	conn->announced = !conn->probe;
 	log = EP_BOOL(&pool->def.set, EP_S_LOG_CONNECTIONS);
-	strlcpy(name, pool->def.name, sizeof(name));
+	ep_event_pool(pool, &whose);
 	LWLockRelease(&pool->lock);
 	if (log)
 		ereport(LOG,
 				(errmsg("pool \"%s\": connection " UINT64_FORMAT " opened to host \"%s\", port %d (remote process %d)%s",
-						name, kept->conn_id, conn->host, conn->port, conn->remote_pid,
+						whose.ident.name, kept->conn_id, conn->host, conn->port, conn->remote_pid,
 						conn->probe ? " for a health check" : "")));
 	if (conn->probe)
 	{
 		ep_health_ask(kept);
 		return;
 	}
+	note_opened(kept, &whose);
 	ep_attempt_succeeded(kept);
 	ep_kept_give(kept);
 }

@@ -12,6 +12,8 @@
 #include "storage/latch.h"
 #include "utils/timestamp.h"
 
+#include "shared/events.h"
+#include "worker/complaint.h"
 #include "worker/kept.h"
 
 #define DRAIN_TIMEOUT_US	10000000	/* from the cancel request to the end of the answer */
@@ -106,6 +108,8 @@ tend_leased(EpKept *kept, uint64 now_us)
 	{
 		conn->cancel_busy = false;
 		conn->dead |= settled == SETTLED_NEVER;
+		if (settled == SETTLED_NEVER)
+			ep_conn_blame(conn, EP_END_CANCEL_FAILED);
 		holder = conn->owner;
 	}
 	LWLockRelease(&pool->lock);
@@ -268,8 +272,10 @@ end_validation(EpKept *kept, bool valid)
 	EpPool	   *pool = ep_kept_pool(kept);
 	EpConn	   *conn = ep_kept_conn(kept);
 	char		why[EP_TALK_ERROR_SIZE + 64];
+	EpEventPool whose;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	ep_event_pool(pool, &whose);
 	conn->stats.validation_count++;
 	pool->stats.validation_count++;
 	if (valid)
@@ -291,6 +297,9 @@ end_validation(EpKept *kept, bool valid)
 		return;
 	}
 	snprintf(why, sizeof(why), "validation failed: %s", kept->talk.error);
+	ep_complaint_make_valid(why, whose.encoding);
+	ep_event_of(&whose, EP_EVENT_VALIDATION_FAILED, kept->conn_id, NULL, "host \"%s\", port %d: %s",
+				conn->host, conn->port, why);
 	ep_kept_break(kept, why);
 }
 

@@ -13,6 +13,7 @@
 #include "utils/memutils.h"
 
 #include "brain/sizing.h"
+#include "shared/events.h"
 #include "worker/kept.h"
 
 /* A pool that nobody took a connection of for this long shrinks to min_size. */
@@ -130,6 +131,8 @@ look_at_idle(EpPool *pool, uint64 now_us, const EpSizing *sizing)
 		{
 			ended[n] = ep_conn_slot(conn);
 			reasons[n++] = reason;
+			ep_conn_blame(conn, ep_conn_reason_to_go(pool, conn));
+			ep_conn_blame(conn, reason == sizing->reason ? EP_END_SURPLUS : EP_END_IDLE_TIMEOUT);
 			ep_conn_to_broken(conn);
 			alive--;
 			surplus--;
@@ -167,10 +170,21 @@ open_some(EpPool *pool, const EpSizing *sizing)
 static void
 take_parameters(EpPool *pool)
 {
+	EpEventPool whose;
+	EpDetail	detail = {0};
+	bool		changed;
+
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	if (pool->in_use && ep_settings_refresh_gucs(&pool->def.set, &pool->def.texts))
+	ep_event_pool(pool, &whose);
+	changed = pool->in_use && ep_settings_refresh_gucs(&pool->def.set, &pool->def.texts);
+	if (changed)
 		pool->def_version++;
 	LWLockRelease(&pool->lock);
+	if (!changed)
+		return;
+	ep_detail_int(&detail, "replaced", 0);
+	ep_detail_int(&detail, "pid", MyProcPid);
+	ep_event_of(&whose, EP_EVENT_CONFIG_CHANGE, 0, &detail, "parameters of the server changed");
 }
 
 /*
@@ -227,7 +241,7 @@ ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer)
 /* What is said of a lease that is held for too long; copied under the pool's lock. */
 typedef struct Leak
 {
-	char		pool[NAMEDATALEN];
+	EpEventPool whose;
 	char		name[EP_LEASE_NAME_SIZE];
 	EpLeaseKind kind;
 	int64		lease;
@@ -259,7 +273,7 @@ find_leak(EpConn *conn, uint64 now_us, Leak *leak)
 	if (found)
 	{
 		conn->leak_reported = true;
-		strlcpy(leak->pool, pool->def.name, sizeof(leak->pool));
+		ep_event_pool(pool, &leak->whose);
 		strlcpy(leak->name, conn->lease_name, sizeof(leak->name));
 		leak->kind = conn->kind;
 		leak->lease = conn->lease;
@@ -275,14 +289,22 @@ find_leak(EpConn *conn, uint64 now_us, Leak *leak)
 static void
 report_leak(const Leak *leak)
 {
+	EpDetail	detail = {0};
+
 	/* the role's name is in a catalog, where the worker might have to wait for a lock */
 	ereport(LOG,
 			(errmsg("pool \"%s\": lease %lld has been held for %.3f s by process %d",
-					leak->pool, (long long) leak->lease, leak->held_for, leak->pid),
+					leak->whose.ident.name, (long long) leak->lease, leak->held_for, leak->pid),
 			 errdetail("Role with OID %u, connection %llu, %s%s%s%s.", leak->role,
 					   (unsigned long long) leak->conn_id,
 					   leak->kind == EP_KIND_STATEMENT ? "for one statement" : "acquired",
 					   leak->name[0] ? " as \"" : "", leak->name, leak->name[0] ? "\"" : "")));
+	ep_detail_int(&detail, "lease", leak->lease);
+	ep_detail_number(&detail, "held_for", leak->held_for);
+	ep_detail_int(&detail, "pid", leak->pid);
+	ep_event_of(&leak->whose, EP_EVENT_LEAK, leak->conn_id, &detail,
+				"lease %lld has been held for %.3f s by process %d%s%s%s", (long long) leak->lease, leak->held_for, leak->pid,
+				leak->name[0] ? " as \"" : "", leak->name, leak->name[0] ? "\"" : "");
 }
 
 /*

@@ -50,7 +50,8 @@ INSERT INTO expected VALUES
   ('max_pools', 'integer', '256', NULL, 'postmaster'),
   ('max_connections', 'integer', '256', NULL, 'postmaster'),
   ('max_statements', 'integer', '256', NULL, 'postmaster'),
-  ('workers', 'integer', '1', NULL, 'postmaster');
+  ('workers', 'integer', '1', NULL, 'postmaster'),
+  ('event_log_size', 'integer', '1024', NULL, 'postmaster');
 
 SELECT is((s.vartype, s.boot_val, s.unit, s.context)::text, (e.type, e.boot, e.unit, e.context)::text,
   'enhanced_pool.' || e.name)

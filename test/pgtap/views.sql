@@ -33,7 +33,9 @@ INSERT INTO expected VALUES
   kind text, name text, state text, acquired_at timestamp with time zone, held_for interval, hold boolean,
   query_start timestamp with time zone, query text'),
 ('waiters', 'datname text, pool text, role text, pid integer, since timestamp with time zone, waited interval,
-  "position" integer');
+  "position" integer'),
+('events', 'id bigint, at timestamp with time zone, datname text, pool text, role text, kind text, conn_id bigint,
+  message text, detail jsonb');
 
 CREATE TEMP VIEW actual AS
 SELECT c.relname::text AS view, string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum) AS columns
@@ -55,7 +57,7 @@ FROM expected ORDER BY view COLLATE "C";
 CREATE ROLE regress_ep_nobody;
 SET ROLE regress_ep_nobody;
 SELECT lives_ok(format('SELECT * FROM enhanced_pool.%I', view), format('reading %s as nobody in particular', view))
-FROM (VALUES ('pools'), ('config'), ('pool_metrics'), ('connection_metrics'), ('leases'), ('waiters')) AS v(view);
+FROM (VALUES ('pools'), ('config'), ('pool_metrics'), ('connection_metrics'), ('leases'), ('waiters'), ('events')) AS v(view);
 RESET ROLE;
 
 SELECT * FROM finish();

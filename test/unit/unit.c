@@ -113,6 +113,7 @@ main(void)
 		{"classify", test_classify},
 		{"tls", test_tls},
 		{"relay", test_relay},
+		{"events", test_events},
 	};
 
 	/* what hangs fails; the signal ends the program */

@@ -47,5 +47,6 @@ extern void test_deadlock(void);
 extern void test_classify(void);
 extern void test_tls(void);
 extern void test_relay(void);
+extern void test_events(void);
 
 #endif							/* EP_UNIT_H */
