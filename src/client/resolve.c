@@ -606,8 +606,8 @@ must_demand_password(const EpPoolDef *def)
 {
 	bool		for_superuser = OidIsValid(def->mapping_role) && superuser_arg(def->mapping_role);
 	bool		owner_runs = !superuser_arg(def->server_owner) &&
-	(set_by_option(def, EP_S_CONNECT_QUERY) || set_by_option(def, EP_S_RESET_QUERY) ||
-	 set_by_option(def, EP_S_VALIDATION_QUERY));
+		(set_by_option(def, EP_S_CONNECT_QUERY) || set_by_option(def, EP_S_RESET_QUERY) ||
+		 set_by_option(def, EP_S_VALIDATION_QUERY));
 
 	return def->password_required && ((def->password_given && !for_superuser) || owner_runs);
 }
