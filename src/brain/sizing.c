@@ -9,10 +9,10 @@
  */
 #include "postgres.h"
 
-#include "brain/sizing.h"
+#include "brain/scaling.h"
 
 /*
- * The size at which idle expiry stops: enough for those who work now and a
+ * The size at which idle expiry and scaling down stop: enough for those who work now and a
  * few more, but never more than max_size; min_size alone for a pool that
  * nobody has used for long.
  */
@@ -26,6 +26,19 @@ floor_of(const EpSizingInput *in)
 	return Min(floor, in->max_size);
 }
 
+/*
+ * How many connects may be under way at once.  Filling a pool is not bound by
+ * that.  At least one: a pool below min_size, or that lost a connection, wants
+ * it even if nobody waits and no free ones are wanted.
+ */
+static int
+herd_limit(const EpSizingInput *in, int alive)
+{
+	if (in->fill_target > alive)
+		return PG_INT32_MAX;
+	return Max(in->waiting + in->target_free, 1);
+}
+
 /* How many connections are missing without regard to waiters. */
 static int
 missing(const EpSizingInput *in, int alive)
@@ -34,14 +47,16 @@ missing(const EpSizingInput *in, int alive)
 
 	if (in->lost && !in->failing && in->connecting == 0)
 		n = Max(n, 1);
-	return n;
+	return Min(n, Max(herd_limit(in, alive) - in->connecting, 0));
 }
 
 static const char *
-why_open(const EpSizingInput *in, int for_waiters, int alive)
+why_open(const EpSizingInput *in, int for_waiters, int for_size, int alive)
 {
 	if (for_waiters > 0)
 		return "backends are waiting";
+	if (for_size == 0)
+		return ep_scaling_why_up(in);
 	if (alive < in->min_size)
 		return "below min_size";
 	return alive < in->fill_target ? "first fill" : "a connection was lost";
@@ -60,40 +75,87 @@ one_at_a_time(const EpSizingInput *in, EpSizing *out)
 	out->open_overflow = Min(out->open_overflow, one - out->open);
 }
 
+/* Is opening these a scaling?  Trying again what failed is not, nor is going on with one. */
+static EpScaling
+scaling_of(const EpSizingInput *in, int for_waiters, int ahead, int alive)
+{
+	if (in->fill_target > alive)
+		return EP_SCALING_FILL;
+	if (!in->scaling || in->failing || in->breaker != EP_BREAKER_CLOSED)
+		return EP_SCALING_NONE;
+	return for_waiters > 0 || (ahead > 0 && !in->growing) ? EP_SCALING_UP : EP_SCALING_NONE;
+}
+
+/* What is to be ended. */
+static void
+decide_end(const EpSizingInput *in, int alive, EpSizing *out)
+{
+	out->floor = floor_of(in);
+	out->surplus = Min(Max(alive - in->max_size, 0), in->idle);
+	if (out->open + out->open_overflow > 0)
+		return;
+	if (out->surplus > 0)
+		out->reason = "above max_size";
+	else
+	{
+		out->shrink = ep_scaling_down(in, alive, out->floor);
+		if (out->shrink > 0)
+		{
+			out->scaling = EP_SCALING_DOWN;
+			out->target = out->floor;
+			out->reason = "the 5-minute load is below scale_down_threshold";
+		}
+	}
+}
+
+/* What is to be opened. */
+static void
+decide_open(const EpSizingInput *in, int alive, EpSizing *out)
+{
+	int			for_waiters = Max(in->waiting - in->connecting - in->tended - in->idle, 0);
+	int			for_size = missing(in, alive);
+	int			target = ep_scaling_up(in);
+	int			ahead = Min(Max(target - alive, 0), Max(in->waiting + in->target_free - in->connecting, 0));
+	int			bound = in->bound > 0 ? in->bound : PG_INT32_MAX;
+	int			room = Max(Min(in->max_size, bound) - in->size, 0);
+	int			room_overflow = Max(Min(in->max_size + in->max_overflow, bound) - Max(in->size, in->max_size), 0);
+
+	out->open = Min(Max(for_waiters, Max(for_size, ahead)), room);
+	out->open_overflow = Min(Max(for_waiters - out->open, 0), room_overflow);
+	if (in->size + out->open < in->max_size)
+		out->open_overflow = 0;
+	if (in->failing || in->breaker == EP_BREAKER_HALF_OPEN)
+		one_at_a_time(in, out);
+	out->growing = target > alive + out->open;
+	if (out->open + out->open_overflow == 0)
+		return;
+	out->reason = why_open(in, for_waiters, for_size, alive);
+	out->scaling = scaling_of(in, for_waiters, ahead, alive);
+	out->target = Max(target, alive + out->open + out->open_overflow);
+}
+
 /*
  * Decides from what a pool has and wants.  Every connection counts against
  * the limits until the remote has let go of it, so that the remote never sees
  * more than max_size + max_overflow.  For waiters, what is being opened or is
  * in the worker's hands counts as on its way; so no more connects are under
- * way than there are waiters.
+ * way than there are waiters, and target_free for what is opened ahead of them.
  */
 EpSizing
 ep_sizing_decide(const EpSizingInput *in)
 {
-	EpSizing	out = {0};
+	EpSizing	out = {.grow_above = PG_INT32_MAX};
 	int			alive = in->size - in->ending;
-	int			for_waiters = Max(in->waiting - in->connecting - in->tended - in->idle, 0);
-	int			for_size = missing(in, alive);
-	int			bound = in->bound > 0 ? in->bound : PG_INT32_MAX;
-	int			room = Max(Min(in->max_size, bound) - in->size, 0);
-	int			room_overflow = Max(Min(in->max_size + in->max_overflow, bound) - Max(in->size, in->max_size), 0);
 
-	out.floor = floor_of(in);
-	out.surplus = Min(Max(alive - in->max_size, 0), in->idle);
-	if (out.surplus > 0)
-		out.reason = "above max_size";
-	if (in->closing || !ep_breaker_may_connect(in->breaker, in->connecting + in->probing))
+	if (!in->closing && ep_breaker_may_connect(in->breaker, in->connecting + in->probing))
+		decide_open(in, alive, &out);
+	decide_end(in, alive, &out);
+	if (in->closing)
 		return out;
-
-	out.open = Min(Max(for_waiters, for_size), room);
-	out.open_overflow = Min(Max(for_waiters - out.open, 0), room_overflow);
-	if (in->size + out.open < in->max_size)
-		out.open_overflow = 0;
-	if (in->failing || in->breaker == EP_BREAKER_HALF_OPEN)
-		one_at_a_time(in, &out);
-	if (out.open + out.open_overflow > 0)
-		out.reason = why_open(in, for_waiters, alive);
-	else if (in->breaker == EP_BREAKER_HALF_OPEN)
+	if (in->breaker == EP_BREAKER_CLOSED)
+		out.grow_above = ep_scaling_grow_above(in, alive, out.open + out.open_overflow);
+	else if (in->breaker == EP_BREAKER_HALF_OPEN && out.open + out.open_overflow == 0 &&
+			 ep_breaker_may_connect(in->breaker, in->connecting + in->probing))
 	{
 		out.probe = true;
 		if (out.surplus == 0)

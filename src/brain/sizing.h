@@ -37,16 +37,43 @@ typedef struct EpSizingInput
 	bool		closing;		/* no new connections */
 	bool		failing;		/* the last walk failed: one attempt at a time */
 	bool		unused;			/* nobody took a connection for 10 minutes */
+
+	/* how busy it is and was, and what is to follow from that: scaling.c */
+	bool		scaling;		/* dynamic_scaling_enabled */
+	bool		growing;		/* a scaling up has not reached its size yet */
+	double		up;				/* scale_up_threshold, 0: off */
+	double		down;			/* scale_down_threshold, 0: off */
+	double		load;
+	double		load_1m;
+	double		load_5m;
+	uint64		cool_down_us;
+	uint64		up_at_us;		/* the last scaling up, 0: none */
+	uint64		down_at_us;		/* and down */
+	uint64		now_us;
 } EpSizingInput;
+
+/* What a decision means for scaling_cool_down and for who counts scalings. */
+typedef enum EpScaling
+{
+	EP_SCALING_NONE = 0,
+	EP_SCALING_FILL,			/* not counted, but it is no time to shrink */
+	EP_SCALING_UP,
+	EP_SCALING_DOWN
+} EpScaling;
 
 typedef struct EpSizing
 {
 	int			open;			/* connections to open within max_size */
 	int			open_overflow;	/* and beyond it */
 	bool		probe;			/* a test connection, to close the breaker: nothing else is to be opened */
-	int			floor;			/* idle expiry stops at this size */
+	int			floor;			/* idle expiry and scaling down stop at this size */
 	int			surplus;		/* idle connections above max_size, to be ended now */
-	const char *reason;			/* of open, open_overflow, probe or surplus; NULL if all are 0 */
+	int			shrink;			/* idle connections that the load does not need, to be ended now */
+	const char *reason;			/* of open, open_overflow, probe, surplus or shrink; NULL if all are 0 */
+	EpScaling	scaling;
+	int			target;			/* the size that is wanted in the end, if scaling says up or down */
+	bool		growing;		/* go on next time */
+	int			grow_above;		/* decide again as soon as more than this are leased; PG_INT32_MAX: no need */
 } EpSizing;
 
 extern EpSizing ep_sizing_decide(const EpSizingInput *in);

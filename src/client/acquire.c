@@ -282,13 +282,21 @@ count_wait(EpPool *pool, uint64 since_us)
 	pool->stats.max_wait_us = Max(pool->stats.max_wait_us, waited);
 }
 
-/* The connection is this lease's.  Caller holds the pool's lock. */
-static void
+/*
+ * The connection is this lease's.  Caller holds the pool's lock.  Returns
+ * whether the worker is to be woken because the pool is so busy now that it
+ * should grow; nobody else wakes it for that until it has looked.
+ */
+static bool
 adopt(EpPool *pool, EpLease *lease, EpConn *conn)
 {
 	ep_lease_register(lease, conn);
 	pool->stats.acquire_count++;
 	pool->last_acquire_us = conn->leased_us;
+	if (likely(pool->n_leased <= pool->grow_above))
+		return false;
+	pool->grow_above = PG_INT32_MAX;
+	return true;
 }
 
 /* Caller holds the pool's lock; no idle connection is for this process. */
@@ -455,7 +463,7 @@ take_or_join(Attempt *a, EpLease *lease, Picture *picture)
 		conn = ep_idle_take(pool, ep_my_procno_compat(), ref->role, ref->last_slot,
 							ep_descriptor_is_warm, &other_role);
 	if (conn)
-		adopt(pool, lease, conn);
+		grow = adopt(pool, lease, conn);
 	else
 	{
 		int			max_waiting = EP_INT(&pool->def.set, EP_S_MAX_WAITING);
@@ -524,14 +532,14 @@ look(Attempt *a, EpLease *lease, bool may_take, Picture *picture)
 		EpConn	   *assigned = leave(pool);
 
 		if (verdict == GOT)
-			adopt(pool, lease, conn ? conn : assigned);
+			given.wake_worker = adopt(pool, lease, conn ? conn : assigned);
 		else
 			take_picture(pool, picture);
 		pool->stats.acquire_timeouts += verdict == NONE_FREE || verdict == POOL_PAUSED;
 		given.wake_next = ep_queue_next(pool);
 	}
 	LWLockRelease(&pool->lock);
-	given.wake_worker = other_role;
+	given.wake_worker |= other_role;
 	ep_wake_given(pool, given);
 	return verdict;
 }

@@ -95,7 +95,9 @@ put_upkeep(EpView *view, const EpPoolStats *stats)
 	ep_put_ratio(view, stats->health_check_failures, stats->health_check_count);
 	ep_put_bigint(view, stats->breaker_trips);
 	ep_put_bigint(view, stats->breaker_resets);
-	ep_put_nulls(view, 3);		/* scale_ups, scale_downs, last_scaling_at */
+	ep_put_bigint(view, stats->scale_ups);
+	ep_put_bigint(view, stats->scale_downs);
+	ep_put_time(view, stats->last_scaling_at);
 }
 
 static void

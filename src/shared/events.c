@@ -321,38 +321,7 @@ ep_events_flush(EpPool *pool, uint64 now_us)
 	}
 }
 
-/* ------------------------------------------------------------ special kinds */
-
-/* The pool is about to go from one size to another, for a reason; the numbers behind it are added. */
-void
-ep_event_scaled(EpPool *pool, int from, int to, const char *reason)
-{
-	EpEventPool whose;
-	EpDetail	detail = {0};
-	EpLoad		average;
-	double		load;
-	int			active;
-	int			waiting;
-	uint64		now = ep_now_us();
-
-	LWLockAcquire(&pool->lock, LW_SHARED);
-	ep_event_pool(pool, &whose);
-	average = pool->load;
-	load = ep_pool_load(pool);
-	active = pool->n_leased;
-	waiting = pool->n_waiting;
-	LWLockRelease(&pool->lock);
-	ep_detail_text(&detail, "reason", reason);
-	ep_detail_int(&detail, "from", from);
-	ep_detail_int(&detail, "to", to);
-	ep_detail_int(&detail, "active", active);
-	ep_detail_int(&detail, "waiting", waiting);
-	ep_detail_number(&detail, "load", load);
-	ep_detail_number(&detail, "load_1m", ep_load_average(&average, load, now, EP_LOAD_1M));
-	ep_detail_number(&detail, "load_5m", ep_load_average(&average, load, now, EP_LOAD_5M));
-	ep_event_of(&whose, to > from ? EP_EVENT_SCALE_UP : EP_EVENT_SCALE_DOWN, 0, &detail,
-				"from %d to %d connections: %s", from, to, reason ? reason : "no reason given");
-}
+/* ------------------------------------------------------------- connections */
 
 /* Copy what is told of a connection whose slot is about to be free.  Caller holds the pool's lock. */
 void

@@ -97,7 +97,6 @@ extern void ep_event_of(const EpEventPool *whose, EpEventKind kind, uint64 conn_
 						const char *format,...) pg_attribute_printf(5, 6);
 extern void ep_event_burst(const EpEventPool *whose, EpEventBurst burst, uint64 conn_id, EpDetail *detail,
 						   const char *format,...) pg_attribute_printf(5, 6);
-extern void ep_event_scaled(EpPool *pool, int from, int to, const char *reason);
 extern void ep_event_ending(const EpConn *conn, EpEnded *ended);
 extern void ep_event_closed(const EpEnded *ended, const char *why);
 extern void ep_events_flush(EpPool *pool, uint64 now_us);

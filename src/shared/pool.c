@@ -52,6 +52,8 @@ begin_anew(EpPool *pool, const EpPoolDef *def)
 	pool->fill_target = EP_INT(&def->set, EP_S_INITIAL_SIZE);
 	pool->opened_at = pool->stats_reset;
 	pool->closing = false;
+	pool->growing = false;
+	pool->scaled_up_us = pool->scaled_down_us = 0;
 }
 
 /*
@@ -220,6 +222,7 @@ open_place(EpPool *pool, const EpPoolDef *def, bool paused)
 	pool->worker = (int) (pool - ep_pools) % ep_control->n_workers;
 	pool->idle_head = pool->idle_tail = EP_NO_SLOT;
 	pool->wait_head = pool->wait_tail = -1;
+	pool->grow_above = PG_INT32_MAX;
 	pool->def = *def;
 	pool->def_version = 1;
 	begin_anew(pool, def);

@@ -118,6 +118,9 @@ typedef struct EpPoolStats
 	uint64		health_check_failures;
 	uint64		breaker_trips;
 	uint64		breaker_resets;
+	uint64		scale_ups;
+	uint64		scale_downs;
+	TimestampTz last_scaling_at;	/* 0: none */
 } EpPoolStats;
 
 typedef struct EpPool
@@ -146,6 +149,10 @@ typedef struct EpPool
 	uint64		keep_from;		/* connections with a lower conn_id are not lent any more, and replaced */
 	int			n_outdated;		/* how many of those there still are */
 	EpLoad		load;			/* leased / usable, see ep_pool_load() */
+	int			grow_above;		/* who makes more than this leased wakes the worker; PG_INT32_MAX: nobody */
+	bool		growing;		/* a scaling up has not reached its size yet */
+	uint64		scaled_up_us;	/* monotonic, for scaling_cool_down; 0: not yet */
+	uint64		scaled_down_us;
 
 	/* queue of waiters: proc numbers, first come first served */
 	int			wait_head;

@@ -12,6 +12,7 @@
 #include "postgres.h"
 #include "libpq-fe.h"
 
+#include "brain/sizing.h"
 #include "shared/shared.h"
 #include "wire/wire.h"
 #include "worker/canceller.h"
@@ -116,6 +117,13 @@ extern void ep_closer_hang_up(EpKept *kept);
 extern void ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer);
 extern void ep_upkeep_reload(void);
 extern void ep_upkeep_leases(uint64 now_us);
+
+/* scaler.c */
+extern void ep_scaler_read(const EpPool *pool, uint64 now_us, EpSizingInput *in, EpLoad *load);
+extern void ep_scaler_averages(const EpLoad *load, EpSizingInput *in);
+extern bool ep_scaler_open(EpPool *pool, const EpSizingInput *in, const EpSizing *sizing);
+extern void ep_scaler_shrink(EpPool *pool, const EpSizingInput *in, const EpSizing *sizing);
+extern void ep_scaler_remember(EpPool *pool, int grow_above, bool growing);
 
 /* watchdog.c */
 extern void ep_watchdog_tick(void);

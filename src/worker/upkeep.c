@@ -157,13 +157,16 @@ look_at_idle(EpPool *pool, uint64 now_us, const EpSizing *sizing)
 
 /* ---------------------------------------------------------------- one pool */
 
-static void
-open_some(EpPool *pool, const EpSizing *sizing)
+/* Opens what is to be opened, if it is time to try; returns whether all could be begun. */
+static bool
+open_some(EpPool *pool, uint64 now_us, uint64 next_try_at, const EpSizingInput *in, const EpSizing *sizing)
 {
-	for (int i = 0; i < sizing->open; i++)
-		(void) ep_opener_open(pool, false, false);
-	for (int i = 0; i < sizing->open_overflow; i++)
-		(void) ep_opener_open(pool, true, false);
+	if (next_try_at > now_us)
+	{
+		ep_loop_wake_at(next_try_at);
+		return false;
+	}
+	return ep_scaler_open(pool, in, sizing);
 }
 
 /* Gives settings that come from parameters the values that these have now. */
@@ -198,9 +201,11 @@ ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer)
 	int			place = (int) (pool - ep_pools);
 	EpSizingInput in;
 	EpSizing	sizing;
+	EpLoad		load;
 	uint64		next_try_at;
 	uint32		version;
 	bool		closing;
+	bool		carried_out = true;
 
 	if (seen_version == NULL)
 		seen_version = MemoryContextAllocZero(TopMemoryContext, sizeof(uint32) * ep_control->max_pools);
@@ -208,6 +213,7 @@ ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer)
 	ep_attempt_tick(pool, now_us);
 	LWLockAcquire(&pool->lock, LW_SHARED);
 	read_input(pool, now_us, &in);
+	ep_scaler_read(pool, now_us, &in, &load);
 	next_try_at = pool->next_try_at;
 	version = pool->def_version;
 	closing = pool->closing;
@@ -216,24 +222,26 @@ ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer)
 	/* a backend that is in the middle of a transaction brings the parameters from before a reload */
 	if (version != seen_version[place])
 		take_parameters(pool);
+	ep_scaler_averages(&load, &in);
 	sizing = ep_sizing_decide(&in);
 	if (timer || sizing.surplus > 0 || (in.closing && in.idle > 0) || version != seen_version[place])
 	{
 		if (look_at_idle(pool, now_us, &sizing))
 			seen_version[place] = version;
 	}
+	if (sizing.shrink > 0)
+		ep_scaler_shrink(pool, &in, &sizing);
 	if (closing && in.size == 0 && in.waiting == 0)
 		ep_pool_try_free(pool);
 	if (sizing.probe)
 		ep_health_probe(pool);
 	else if (timer)
 		ep_health_look(pool, now_us);
-	if (sizing.open + sizing.open_overflow == 0)
-		return;
-	if (next_try_at > now_us)
-		ep_loop_wake_at(next_try_at);
-	else
-		open_some(pool, &sizing);
+	if (sizing.open + sizing.open_overflow > 0)
+		carried_out = open_some(pool, now_us, next_try_at, &in, &sizing);
+
+	/* what could not be done now is not asked for by each acquire either */
+	ep_scaler_remember(pool, carried_out ? sizing.grow_above : PG_INT32_MAX, sizing.growing);
 }
 
 /* ------------------------------------------------------------------- leaks */

@@ -52,7 +52,9 @@ log_line_prefix = '%m [%p] %b %q%a '
 CONF
 
 # start_local([name => ..., conf => 'lines of postgresql.conf']): a server with
-# the library preloaded and the extension created in database postgres.
+# the library preloaded and the extension created in database postgres.  Pools do
+# not grow or shrink by their load, which depends on when things happen, unless
+# conf or the pool says dynamic_scaling_enabled.
 sub start_local
 {
 	my %args = (name => 'local', conf => '', @_);
@@ -61,6 +63,7 @@ sub start_local
 	$node->init;
 	$node->append_conf('postgresql.conf', $common_conf);
 	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'enhanced_pool'");
+	$node->append_conf('postgresql.conf', 'enhanced_pool.dynamic_scaling_enabled = off');
 	$node->append_conf('postgresql.conf', $args{conf});
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION enhanced_pool');

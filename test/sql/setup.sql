@@ -59,12 +59,13 @@ $$;
 --
 -- define_pool('p', $$max_size '4'$$) makes a pool of connections to ep_remote for
 -- the current user, who is the same on the remote.  For another role the remote
--- user is regress_ep_remote, who needs no password here.
+-- user is regress_ep_remote, who needs no password here.  The number of
+-- connections follows from what a test does alone, and not from when.
 --
 CREATE FUNCTION define_pool(pool text, options text DEFAULT '', role text DEFAULT current_user)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  EXECUTE format('CREATE SERVER %I FOREIGN DATA WRAPPER enhanced_pool OPTIONS (%s, dbname ''ep_remote''%s)',
+  EXECUTE format('CREATE SERVER %I FOREIGN DATA WRAPPER enhanced_pool OPTIONS (%s, dbname ''ep_remote'', dynamic_scaling_enabled ''off''%s)',
     pool, remote_options(), CASE WHEN options = '' THEN '' ELSE ', ' || options END);
   IF role = current_user THEN
     EXECUTE format('CREATE USER MAPPING FOR %I SERVER %I OPTIONS (user %L)', role, pool, role);

@@ -160,12 +160,15 @@ SELECT sum(prepared_statements) > 0 AS prepared FROM enhanced_pool.connection_me
 SELECT enhanced_pool.exec('view_open', 'DISCARD ALL');
 
 -- What is not counted yet is unknown, not zero
-SELECT p50_wait_time, p99_query_time, transaction_count, transaction_rollbacks, scale_ups
+SELECT p50_wait_time, p99_query_time, transaction_count, transaction_rollbacks
   FROM enhanced_pool.pool_metrics WHERE pool = 'view_open';
 
 -- How busy it is and was: a pool that is younger than a span has the average of its life
 SELECT avg_load_1m BETWEEN 0 AND 1 AS last_minute, abs(avg_load_1m - avg_load_15m) < 0.1 AS much_the_same_for_longer
   FROM enhanced_pool.pool_metrics WHERE pool = 'view_open';
+
+-- It was never scaled: that is switched off here
+SELECT scale_ups, scale_downs, last_scaling_at FROM enhanced_pool.pool_metrics WHERE pool = 'view_open';
 
 -- Health
 SELECT breaker, health_check_failures, circuit_breaker_trips, circuit_breaker_resets

@@ -69,6 +69,10 @@ static const Case cases[] = {
 	{"half-open: a test if nothing is wanted", {DEFAULTS, .breaker = EP_BREAKER_HALF_OPEN, .size = 3, .idle = 3}, 0, 0, 3, 0, HALF_OPEN},
 	{"half-open: a test if all are there", {DEFAULTS, .breaker = EP_BREAKER_HALF_OPEN, .size = 20, .leased = 20}, 0, 0, 20, 0, HALF_OPEN},
 	{"half-open: no test of a closed pool", {DEFAULTS, .breaker = EP_BREAKER_HALF_OPEN, .closing = true}, 0, 0, 3, 0, NULL},
+	{"below min_size no more are connecting than free ones are wanted", {.max_size = 20, .target_free = 3, .min_size = 10, .size = 1, .idle = 1}, 3, 0, 10, 0, "below min_size"},
+	{"and no further ones meanwhile", {.max_size = 20, .target_free = 3, .min_size = 10, .size = 4, .idle = 1, .connecting = 3}, 0, 0, 10, 0, NULL},
+	{"but one at least", {.min_size = 10, .max_size = 20, .size = 1, .idle = 1}, 1, 0, 10, 0, "below min_size"},
+	{"a fill is not bound by that", {DEFAULTS, .fill_target = 15, .size = 5, .connecting = 5}, 10, 0, 3, 0, "first fill"},
 	{"what is ending has gone", {DEFAULTS, .size = 25, .idle = 20, .ending = 5}, 0, 0, 3, 0, NULL},
 };
 
@@ -106,7 +110,54 @@ random_input(void)
 	in.min_size = unit_random(in.max_size + 1);
 	in.target_free = unit_random(in.max_size + 1);
 	in.fill_target = unit_random(in.max_size + 1);
+	in.scaling = unit_random(2) == 0;
+	in.growing = unit_random(4) == 0;
+	in.up = unit_random(4) == 0 ? 0 : 0.01 * (1 + unit_random(100));
+	in.down = unit_random(4) == 0 ? 0 : 0.01 * (1 + unit_random(100));
+	in.load = in.size > in.connecting + in.ending ? (double) in.leased / (in.size - in.connecting - in.ending) : 0;
+	in.load_1m = unit_random(101) / 100.0;
+	in.load_5m = unit_random(101) / 100.0;
+	in.cool_down_us = unit_random(30);
+	in.up_at_us = unit_random(100);
+	in.down_at_us = unit_random(100);
+	in.now_us = 100;
 	return in;
+}
+
+static bool
+cooling(const EpSizingInput *in, uint64 since_us)
+{
+	return since_us != 0 && in->now_us < since_us + in->cool_down_us;
+}
+
+/* Those laws that are about scaling and the number of connects under way. */
+static void
+check_scaling(int i, const EpSizingInput *in, const EpSizing *out)
+{
+	int			opened = out->open + out->open_overflow;
+	int			alive = in->size - in->ending;
+	int			herd = Max(in->waiting + in->target_free, 1);
+	EpSizingInput later = *in;
+
+	CHECK(opened == 0 || in->fill_target > alive || in->connecting + opened <= herd, "round %d: a herd", i);
+	CHECK(out->shrink >= 0 && out->shrink <= in->idle, "round %d: shrinks by what is idle", i);
+	CHECK(out->shrink == 0 || alive - out->shrink >= out->floor, "round %d: shrinks to the floor", i);
+	CHECK(out->shrink == 0 || 2 * out->shrink <= alive - out->floor + 1, "round %d: shrinks by half", i);
+	CHECK(out->shrink == 0 || opened + out->surplus + in->waiting == 0, "round %d: shrinks while it grows", i);
+	CHECK(out->shrink == 0 || (!cooling(in, in->up_at_us) && !cooling(in, in->down_at_us)), "round %d: cool-down", i);
+	CHECK(in->scaling || (out->shrink == 0 && out->grow_above == PG_INT32_MAX), "round %d: switched off", i);
+	CHECK(in->scaling || (out->scaling != EP_SCALING_UP && out->scaling != EP_SCALING_DOWN), "round %d: not counted", i);
+	CHECK((out->scaling == EP_SCALING_DOWN) == (out->shrink > 0), "round %d: counted as down", i);
+
+	/* whoever takes a connection wakes the worker if that would make it open more, but not otherwise */
+	if (in->closing || in->failing || opened > 0 || in->breaker != EP_BREAKER_CLOSED || in->bound > 0 || in->idle == 0 || in->lost || in->growing)
+		return;
+	later.leased++;
+	later.idle--;
+	later.load = (double) later.leased / (in->size - in->connecting - in->ending);
+	later.load_1m = 0;
+	if (ep_sizing_decide(&later).open > 0 && later.leased > in->leased)
+		CHECK(later.waiting > 0 || later.leased > out->grow_above, "round %d: nobody would tell", i);
 }
 
 /* What must hold whatever the numbers. */
@@ -127,7 +178,8 @@ test_laws(void)
 		CHECK(out.open_overflow == 0 || (in.waiting > 0 && in.size + out.open >= in.max_size), "round %d: overflow without need", i);
 		CHECK(out.surplus <= in.idle, "round %d: only idle ones can go", i);
 		CHECK(out.floor >= in.min_size && out.floor <= in.max_size, "round %d: floor", i);
-		CHECK((out.reason == NULL) == (opened + out.probe + out.surplus == 0), "round %d: a reason for each deed", i);
+		CHECK((out.reason == NULL) == (opened + out.probe + out.surplus + out.shrink == 0), "round %d: a reason for each deed", i);
+		check_scaling(i, &in, &out);
 		CHECK(!in.closing || out.open + out.open_overflow == 0, "round %d: closing", i);
 		CHECK(!in.failing || in.connecting + out.open + out.open_overflow <= Max(in.connecting, 1), "round %d: failing", i);
 		CHECK(in.breaker != EP_BREAKER_OPEN || opened + out.probe == 0, "round %d: open breaker", i);

@@ -105,6 +105,7 @@ main(void)
 		{"wire", test_wire},
 		{"unfinished", test_unfinished},
 		{"sizing", test_sizing},
+		{"scaling", test_scaling},
 		{"load", test_load},
 		{"schedule", test_schedule},
 		{"spin", test_spin},
