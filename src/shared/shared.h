@@ -39,6 +39,7 @@
 
 #include "brain/breaker.h"
 #include "brain/load.h"
+#include "brain/tuner.h"
 #include "shared/settings.h"
 
 #define EP_NO_SLOT			(-1)
@@ -142,6 +143,8 @@ typedef struct EpPool
 	uint64		keep_from;		/* connections with a lower conn_id are not lent any more, and replaced */
 	int			n_outdated;		/* how many of those there still are */
 	EpLoad		load;			/* leased / usable, see ep_pool_load() */
+	EpObserved	observed;		/* what the strategy goes by */
+	EpTuner		tuner;			/* of strategy dynamic, else all zero; the worker alone writes it */
 
 	/* queue of waiters: proc numbers, first come first served */
 	int			wait_head;
@@ -405,6 +408,7 @@ extern void ep_pool_mark_closing(Oid database, Oid server, Oid mapping);
 extern void ep_pool_try_free(EpPool *pool);
 extern void ep_pool_outdate(EpPool *pool);
 extern void ep_pool_check_filled(EpPool *pool);
+extern int	ep_pool_most(const EpPool *pool);
 extern void ep_pool_refill(EpPool *pool);
 
 /* pool.c: what an administrator does to pools */

@@ -80,6 +80,7 @@ SELECT name || ' ' || value || ': ' || on_server(format('%I %L', name, value)) F
   ('reset_query', 'RESET ALL'), ('reset_query', ''),
   ('connect_query', 'SET a.b = 1'), ('connect_query', ''),
   ('statement_cache_size', '0'), ('statement_cache_size', '-1'),
+  ('strategy', 'balanced'), ('strategy', 'dynamic'), ('strategy', 'fastest'),
   ('leak_detection_threshold', '0'), ('leak_detection_threshold', '1min'), ('leak_detection_threshold', '0.5ms'),
   ('log_connections', 'yes'), ('log_connections', 'perhaps'),
   ('application_name', '%S of %u'), ('application_name', '')
@@ -88,7 +89,6 @@ SELECT name || ' ' || value || ': ' || on_server(format('%I %L', name, value)) F
 -- The others: only their default is accepted, so that none is believed to act
 SELECT name || ' ' || value || ': ' || split_part(on_server(format('%I %L', name, value)), E'\n', 1) FROM (VALUES
   ('max_server_connections', '0'), ('max_server_connections', '5'),
-  ('strategy', 'balanced'), ('strategy', 'dynamic'), ('strategy', 'fastest'),
   ('dynamic_scaling_enabled', 'on'), ('dynamic_scaling_enabled', 'off'),
   ('scale_up_threshold', '0.8'), ('scale_up_threshold', '0.9'), ('scale_up_threshold', '1.1'),
   ('scale_down_threshold', '0.2'), ('scaling_cool_down', '10'),
