@@ -58,7 +58,7 @@ why_open(const EpSizingInput *in, int for_waiters, int for_size, int alive)
 	if (for_size == 0)
 		return ep_scaling_why_up(in);
 	if (alive < in->min_size)
-		return "below min_size";
+		return in->tuned ? "strategy dynamic has use for more" : "below min_size";
 	return alive < in->fill_target ? "first fill" : "a connection was lost";
 }
 
@@ -79,11 +79,13 @@ one_at_a_time(const EpSizingInput *in, EpSizing *out)
 static EpScaling
 scaling_of(const EpSizingInput *in, int for_waiters, int ahead, int alive)
 {
+	bool		found = in->tuned && alive < in->min_size;
+
 	if (in->fill_target > alive)
 		return EP_SCALING_FILL;
 	if (!in->scaling || in->failing || in->breaker != EP_BREAKER_CLOSED)
 		return EP_SCALING_NONE;
-	return for_waiters > 0 || (ahead > 0 && !in->growing) ? EP_SCALING_UP : EP_SCALING_NONE;
+	return for_waiters > 0 || found || (ahead > 0 && !in->growing) ? EP_SCALING_UP : EP_SCALING_NONE;
 }
 
 /* What is to be ended. */
@@ -94,7 +96,15 @@ decide_end(const EpSizingInput *in, int alive, EpSizing *out)
 	out->surplus = Min(Max(alive - in->max_size, 0), in->idle);
 	if (out->open + out->open_overflow > 0)
 		return;
-	if (out->surplus > 0)
+	if (out->surplus > 0 && in->tuned)
+	{
+		out->shrink = out->surplus;
+		out->surplus = 0;
+		out->scaling = EP_SCALING_DOWN;
+		out->target = in->max_size;
+		out->reason = "strategy dynamic has no use for so many";
+	}
+	else if (out->surplus > 0)
 		out->reason = "above max_size";
 	else
 	{

@@ -37,6 +37,7 @@ typedef struct EpSizingInput
 	bool		closing;		/* no new connections */
 	bool		failing;		/* the last walk failed: one attempt at a time */
 	bool		unused;			/* nobody took a connection for 10 minutes */
+	bool		tuned;			/* min_size and max_size are what strategy dynamic has found */
 
 	/* how busy it is and was, and what is to follow from that: scaling.c */
 	bool		scaling;		/* dynamic_scaling_enabled */

@@ -274,10 +274,9 @@ refuse(const Attempt *a, Verdict verdict, const Picture *p)
 
 /* Caller holds the pool's lock. */
 static void
-count_wait(EpPool *pool, uint64 since_us)
+count_wait(EpPool *pool, uint64 waited)
 {
-	uint64		waited = ep_now_us() - since_us;
-
+	ep_observe_wait(&pool->observed, waited);
 	pool->stats.total_wait_us += waited;
 	pool->stats.max_wait_us = Max(pool->stats.max_wait_us, waited);
 }
@@ -340,13 +339,17 @@ leave(EpPool *pool)
 	int			proc = ep_my_procno_compat();
 	EpBackend  *me = &ep_backends[proc];
 	int			slot = me->assigned;
+	uint64		now = ep_now_us();
 
 	ep_queue_leave(pool, proc);
 	me->assigned = EP_NO_SLOT;
 	me->deadlock = false;
 	waiting_in = -1;
-	count_wait(pool, me->wait_start_us);
-	return slot == EP_NO_SLOT ? NULL : &ep_conns[slot];
+	count_wait(pool, now - me->wait_start_us);
+	if (slot == EP_NO_SLOT)
+		return NULL;
+	ep_observe_handover(&pool->observed, now - ep_conns[slot].leased_us);
+	return &ep_conns[slot];
 }
 
 /*
@@ -463,7 +466,10 @@ take_or_join(Attempt *a, EpLease *lease, Picture *picture)
 		conn = ep_idle_take(pool, ep_my_procno_compat(), ref->role, ref->last_slot,
 							ep_descriptor_is_warm, &other_role);
 	if (conn)
+	{
+		ep_observe_wait(&pool->observed, 0);
 		grow = adopt(pool, lease, conn);
+	}
 	else
 	{
 		int			max_waiting = EP_INT(&pool->def.set, EP_S_MAX_WAITING);
@@ -480,7 +486,7 @@ take_or_join(Attempt *a, EpLease *lease, Picture *picture)
 			 * a pool of full size has nothing to do for a waiter; deadlocks
 			 * are looked for by a timer
 			 */
-			grow = ep_pool_size(pool) < EP_INT(&pool->def.set, EP_S_MAX_SIZE) + EP_INT(&pool->def.set, EP_S_MAX_OVERFLOW);
+			grow = ep_pool_size(pool) < ep_pool_most(pool);
 		}
 		else
 		{

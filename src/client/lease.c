@@ -197,6 +197,7 @@ count_lease(EpPool *pool, EpConn *conn, uint64 now_us)
 	pool->stats.lease_count++;
 	pool->stats.total_lease_us += held;
 	pool->stats.max_lease_us = Max(pool->stats.max_lease_us, held);
+	ep_observe_lease(&pool->observed, held);
 	conn->last_used_us = now_us;
 	conn->last_used_at = GetCurrentTimestamp();
 }

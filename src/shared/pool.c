@@ -85,6 +85,21 @@ ep_pool_check_filled(EpPool *pool)
 		pool->fill_target = 0;
 }
 
+/*
+ * How many connections the pool may have at present: strategy dynamic may have
+ * found that the remote has no use for all of max_size.  Caller holds the pool's
+ * lock.
+ */
+int
+ep_pool_most(const EpPool *pool)
+{
+	int			max_size = EP_INT(&pool->def.set, EP_S_MAX_SIZE);
+
+	if (pool->tuner.limit > 0 && pool->tuner.limit < max_size)
+		return pool->tuner.limit;
+	return max_size + EP_INT(&pool->def.set, EP_S_MAX_OVERFLOW);
+}
+
 /* What is about to be ended is to be replaced, to the present size.  Caller holds the pool's lock. */
 void
 ep_pool_refill(EpPool *pool)

@@ -10,17 +10,22 @@
  * connection and a waiter for it do not know of each other.
  *
  * A connection that becomes available while somebody waits goes one of two
- * ways.  If the first waiter has waited for BARGE_US, it is handed over: written
- * into the waiter's entry (assigned), LEASED in its name, before its latch is
- * set.  The waiter looks at its entry under the lock before each sleep and once
- * more when it gives up for whatever reason, and then uses the connection or
- * gives it on.  Before that time it goes to the idle list, and the first waiter
- * is told to look there (woken): whoever runs at that moment may be quicker.
- * Handing over always would leave every connection unused until a sleeping
- * process gets its turn on a processor, and once a queue has formed everybody
- * would pass through it: a convoy.  Nobody is passed for longer than BARGE_US
- * plus the time until a connection comes back; waiters among themselves are
- * served in their order.
+ * ways.  If the first waiter has waited for as long as the strategy lets others
+ * pass it (brain/strategy.c; not at all where hand-over is strict), it is
+ * handed over: written into the waiter's entry (assigned), LEASED in its name,
+ * before its latch is set.  The waiter looks at its entry under the lock before
+ * each sleep and once more when it gives up for whatever reason, and then uses
+ * the connection or gives it on.  Before that time it goes to the idle list, and
+ * the first waiter is told to look there (woken): whoever runs at that moment may
+ * be quicker.  Which way is chosen anew each time, and may change with the
+ * strategy or with what the pool sees: both ways keep what is said here, so they
+ * may follow each other in any order.  Nobody is passed for longer than that
+ * bound plus the time until a connection comes back; waiters among themselves
+ * are served in their order.
+ *
+ * A connection that is validated on its way back (strategy low_latency) is in
+ * the worker's hands meanwhile, as one that is reset, and becomes available
+ * when that is over.  It only goes there while nobody waits.
  *
  * What must hold: while an idle connection and a waiter are there together, the
  * first waiter is woken.  Whoever adds an idle connection (ep_conn_give) or
@@ -35,8 +40,14 @@
 
 #include "shared/shared.h"
 
-/* How long the first waiter may be passed by backends that run. */
-#define BARGE_US	10000
+/* By which strategy connections change hands at present.  Caller holds the pool's lock. */
+static EpStrategy
+hand_over(const EpPool *pool)
+{
+	EpStrategy	strategy = (EpStrategy) EP_INT(&pool->def.set, EP_S_STRATEGY);
+
+	return strategy == EP_STRATEGY_DYNAMIC ? pool->tuner.hand_over : strategy;
+}
 
 /*
  * Must the connection be reset before this local role may have it?  True if
@@ -123,6 +134,13 @@ ep_conn_outdated(const EpPool *pool, const EpConn *conn)
 	return conn->conn_hash != pool->def.conn_hash || conn->conn_id < pool->keep_from;
 }
 
+/* Has strategy dynamic found that the remote has no use for so many?  Caller holds the pool's lock. */
+static bool
+one_too_many(const EpPool *pool)
+{
+	return pool->tuner.limit > 0 && ep_pool_size(pool) - pool->n_ending > ep_pool_most(pool);
+}
+
 /*
  * Is the connection to be ended as soon as nobody uses it?  Caller holds the
  * pool's lock.
@@ -149,6 +167,8 @@ ep_conn_reason_to_go(const EpPool *pool, const EpConn *conn)
 	}
 	if (conn->overflow && pool->wait_head < 0)
 		return EP_END_OVERFLOW;
+	if (one_too_many(pool))
+		return EP_END_SURPLUS;
 	if (conn->expires_us != 0 && ep_now_us() >= conn->expires_us)
 		return EP_END_MAX_LIFETIME;
 	return EP_END_NONE;
@@ -171,9 +191,26 @@ ep_queue_next(EpPool *pool)
 
 /* May the first waiter be passed by somebody who comes now?  Caller holds the pool's lock. */
 static bool
-may_barge(const EpConn *conn, int proc)
+may_barge(const EpPool *pool, const EpConn *conn, int proc)
 {
-	return !conn->overflow && ep_now_us() < ep_backends[proc].wait_start_us + BARGE_US;
+	uint64		bound = ep_strategy_barge_us(hand_over(pool), &pool->observed);
+
+	return bound > 0 && !conn->overflow && ep_now_us() < ep_backends[proc].wait_start_us + bound;
+}
+
+/*
+ * Is the connection, which nobody waits for, to be validated before it is idle
+ * again?  Only if it was used since the last time, and while more connections
+ * are idle than in the worker's hands: nobody who comes is to wait for that.
+ * The worker catches up on the others (upkeep.c).  Caller holds the pool's lock.
+ */
+static bool
+must_validate(const EpPool *pool, const EpConn *conn)
+{
+	return (conn->state == EP_LEASED || conn->state == EP_RESETTING) &&
+		ep_strategy_plan((EpStrategy) EP_INT(&pool->def.set, EP_S_STRATEGY), 0).validate &&
+		conn->last_used_us > conn->last_validated_us &&
+		pool->n_idle > pool->n_tended - (conn->state == EP_RESETTING ? 1 : 0);
 }
 
 /*
@@ -182,7 +219,7 @@ may_barge(const EpConn *conn, int proc)
  * returned to ep_wake_given after releasing it.  A connection that is to go
  * (outdated, beyond the limits, pool closing) becomes BROKEN for the worker to
  * end, one that carries another role's state than the first waiter's becomes
- * RESETTING.
+ * RESETTING, and one that the strategy wants validated VALIDATING.
  */
 EpGiven
 ep_conn_give(EpPool *pool, EpConn *conn)
@@ -200,12 +237,17 @@ ep_conn_give(EpPool *pool, EpConn *conn)
 		ep_conn_to_resetting(conn);
 		return EP_GIVEN_TO_WORKER;
 	}
+	if (proc < 0 && must_validate(pool, conn))
+	{
+		ep_conn_to_validating(conn);
+		return EP_GIVEN_TO_WORKER;
+	}
 
 	/*
 	 * while the definition is stale nobody can tell whether this connection
 	 * fits it: the waiter reads it first, and then looks at the idle list
 	 */
-	if (proc < 0 || pool->stale || may_barge(conn, proc))
+	if (proc < 0 || pool->stale || may_barge(pool, conn, proc))
 	{
 		ep_conn_to_idle(conn);
 		given.wake_next = ep_queue_next(pool);

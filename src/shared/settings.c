@@ -97,7 +97,7 @@ const EpSettingDef ep_setting_defs[EP_NSETTINGS] = {
 		  "Failed attempts to connect after which a waiting backend gives up."),
 	DURATION(EP_S_RETRY_BACKOFF, "retry_backoff", 1, ZERO | SESSION | ACTS,
 			 "Pause after a failed attempt to connect; it doubles with each failure."),
-	CHOICE(EP_S_STRATEGY, "strategy", EP_STRATEGY_BALANCED, strategy_values, 0,
+	CHOICE(EP_S_STRATEGY, "strategy", EP_STRATEGY_BALANCED, strategy_values, ACTS,
 		   "What a pool is tuned for."),
 	SWITCH(EP_S_DYNAMIC_SCALING_ENABLED, "dynamic_scaling_enabled", 1, ACTS,
 		   "Adapts the number of connections to the load."),

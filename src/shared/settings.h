@@ -14,6 +14,8 @@
 #include "postgres.h"
 #include "utils/guc.h"
 
+#include "brain/strategy.h"
+
 /* Bytes for all texts of one pool: settings of type string and connection keywords. */
 #define EP_TEXTS_SIZE		8192
 
@@ -36,14 +38,6 @@ typedef enum EpSettingType
 	EP_TYPE_ENUM,				/* int, index into the entry's value list */
 	EP_TYPE_STRING
 } EpSettingType;
-
-typedef enum EpStrategy
-{
-	EP_STRATEGY_BALANCED = 0,
-	EP_STRATEGY_HIGH_THROUGHPUT,
-	EP_STRATEGY_LOW_LATENCY,
-	EP_STRATEGY_DYNAMIC
-} EpStrategy;
 
 typedef enum EpReset
 {

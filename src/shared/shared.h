@@ -42,6 +42,7 @@
 
 #include "brain/breaker.h"
 #include "brain/load.h"
+#include "brain/tuner.h"
 #include "shared/eventkind.h"
 #include "shared/settings.h"
 
@@ -153,6 +154,8 @@ typedef struct EpPool
 	bool		growing;		/* a scaling up has not reached its size yet */
 	uint64		scaled_up_us;	/* monotonic, for scaling_cool_down; 0: not yet */
 	uint64		scaled_down_us;
+	EpObserved	observed;		/* what the strategy goes by */
+	EpTuner		tuner;			/* of strategy dynamic, else all zero; the worker alone writes it */
 
 	/* queue of waiters: proc numbers, first come first served */
 	int			wait_head;
@@ -441,6 +444,7 @@ extern void ep_pool_mark_closing(Oid database, Oid server, Oid mapping);
 extern void ep_pool_try_free(EpPool *pool);
 extern void ep_pool_outdate(EpPool *pool);
 extern void ep_pool_check_filled(EpPool *pool);
+extern int	ep_pool_most(const EpPool *pool);
 extern void ep_pool_refill(EpPool *pool);
 
 /* pool.c: what an administrator does to pools */

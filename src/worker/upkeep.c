@@ -15,6 +15,7 @@
 #include "brain/sizing.h"
 #include "shared/events.h"
 #include "worker/kept.h"
+#include "worker/tuning.h"
 
 /* A pool that nobody took a connection of for this long shrinks to min_size. */
 #define UNUSED_US	(UINT64CONST(600) * 1000000)
@@ -77,7 +78,7 @@ read_input(const EpPool *pool, uint64 now_us, EpSizingInput *in)
 static const char *
 reason_to_end(const EpPool *pool, const EpConn *conn, uint64 now_us, int alive, int floor)
 {
-	double		idle_timeout = EP_NUM(&pool->def.set, EP_S_IDLE_TIMEOUT);
+	double		idle_timeout = ep_tuning_idle_timeout(pool);
 
 	if (pool->closing)
 		return "the pool is closed";
@@ -97,8 +98,9 @@ validation_due(const EpPool *pool, const EpConn *conn, uint64 now_us)
 {
 	double		interval = EP_NUM(&pool->def.set, EP_S_VALIDATION_INTERVAL);
 
-	return interval > 0 &&
-		now_us >= Max(conn->last_used_us, conn->last_validated_us) + seconds_us(interval);
+	return ep_tuning_validation_due(pool, conn) ||
+		(interval > 0 &&
+		 now_us >= Max(conn->last_used_us, conn->last_validated_us) + seconds_us(interval));
 }
 
 /*
@@ -211,9 +213,12 @@ ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer)
 		seen_version = MemoryContextAllocZero(TopMemoryContext, sizeof(uint32) * ep_control->max_pools);
 
 	ep_attempt_tick(pool, now_us);
+	if (timer)
+		ep_tuning_tick(pool, now_us);
 	LWLockAcquire(&pool->lock, LW_SHARED);
 	read_input(pool, now_us, &in);
 	ep_scaler_read(pool, now_us, &in, &load);
+	ep_tuning_apply(pool, &in);
 	next_try_at = pool->next_try_at;
 	version = pool->def_version;
 	closing = pool->closing;

@@ -84,6 +84,7 @@ SELECT name || ' ' || value || ': ' || on_server(format('%I %L', name, value)) F
   ('reset_query', 'RESET ALL'), ('reset_query', ''),
   ('connect_query', 'SET a.b = 1'), ('connect_query', ''),
   ('statement_cache_size', '0'), ('statement_cache_size', '-1'),
+  ('strategy', 'balanced'), ('strategy', 'dynamic'), ('strategy', 'fastest'),
   ('leak_detection_threshold', '0'), ('leak_detection_threshold', '1min'), ('leak_detection_threshold', '0.5ms'),
   ('log_connections', 'yes'), ('log_connections', 'perhaps'),
   ('application_name', '%S of %u'), ('application_name', '')
@@ -92,7 +93,6 @@ SELECT name || ' ' || value || ': ' || on_server(format('%I %L', name, value)) F
 -- The others: only their default is accepted, so that none is believed to act
 SELECT name || ' ' || value || ': ' || split_part(on_server(format('%I %L', name, value)), E'\n', 1) FROM (VALUES
   ('max_server_connections', '0'), ('max_server_connections', '5'),
-  ('strategy', 'balanced'), ('strategy', 'dynamic'), ('strategy', 'fastest'),
   ('failover_enabled', 'off'), ('propagate_settings', 'TimeZone'), ('autocommit', 'off'),
   ('min_sessions', '1'), ('max_sessions', '1'), ('target_free_sessions', '1'),
   ('session_idle_timeout', '1'), ('session_max_lifetime', '1'), ('idle_in_session_timeout', '1'), ('session_timeout', '1'),

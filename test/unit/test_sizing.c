@@ -193,9 +193,32 @@ test_laws(void)
 	}
 }
 
+/* Where strategy dynamic has found the size, the way there is a scaling. */
+static void
+test_tuned(void)
+{
+	EpSizingInput in = {
+		.size = 6, .leased = 3, .idle = 3, .min_size = 9, .max_size = 12, .tuned = true, .scaling = true,
+		.load = 0.5, .load_1m = 0.5, .load_5m = 0.5, .target_free = 4, .now_us = 1000000
+	};
+	EpSizing	out = ep_sizing_decide(&in);
+
+	CHECK_INT(out.open, 3, "more");
+	CHECK_INT(out.scaling, EP_SCALING_UP, "more");
+	CHECK_STRING(out.reason, "strategy dynamic has use for more", "more");
+
+	in.min_size = in.max_size = 5;
+	out = ep_sizing_decide(&in);
+	CHECK_INT(out.shrink, 1, "fewer");
+	CHECK_INT(out.surplus, 0, "fewer");
+	CHECK_INT(out.scaling, EP_SCALING_DOWN, "fewer");
+	CHECK_STRING(out.reason, "strategy dynamic has no use for so many", "fewer");
+}
+
 void
 test_sizing(void)
 {
+	test_tuned();
 	test_cases();
 	test_laws();
 }

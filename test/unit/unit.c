@@ -109,6 +109,8 @@ main(void)
 		{"load", test_load},
 		{"schedule", test_schedule},
 		{"spin", test_spin},
+		{"strategy", test_strategy},
+		{"tuner", test_tuner},
 		{"breaker", test_breaker},
 		{"deadlock", test_deadlock},
 		{"classify", test_classify},

@@ -43,6 +43,8 @@ extern void test_scaling(void);
 extern void test_load(void);
 extern void test_schedule(void);
 extern void test_spin(void);
+extern void test_strategy(void);
+extern void test_tuner(void);
 extern void test_breaker(void);
 extern void test_deadlock(void);
 extern void test_classify(void);

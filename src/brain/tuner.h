@@ -1,0 +1,72 @@
+/*-------------------------------------------------------------------------
+ *
+ * tuner.h
+ *		How many connections strategy "dynamic" has.  Pure.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EP_TUNER_H
+#define EP_TUNER_H
+
+#include "postgres.h"
+
+#include "brain/strategy.h"
+
+/* The mean wait that a pool is sized for, as a part of the mean lease. */
+#define EP_TUNER_WAIT		0.1
+
+/* Connections that are not needed for this long may go. */
+#define EP_TUNER_KEEP_US	UINT64CONST(10000000)
+
+/* What is to be known of the pool at one step. */
+typedef struct EpTunerInput
+{
+	EpObserved	seen;			/* up to now */
+	int			present;		/* connections that are, or could be, in use */
+	int			min_size;
+	int			max_size;
+	int			initial_size;
+	uint64		now_us;			/* monotonic */
+} EpTunerInput;
+
+/* Plain data; all zero is a pool that was not looked at yet. */
+typedef struct EpTuner
+{
+	/* the outcome */
+	int			wanted;			/* connections to keep; 0: none yet, or none needed */
+	int			limit;			/* no more than this are opened, 0: not known yet */
+	EpStrategy	hand_over;		/* by which of the others' ways connections change hands */
+	const char *reason;			/* of the last change of limit or wanted */
+
+	/* since the last step */
+	uint64		step_us;
+	double		step_leased;	/* the pool's sums at that time */
+	double		step_waiting;
+
+	/* how many sessions want a connection at a time */
+	int			peak;
+	uint64		peak_us;
+	int			recent;			/* the most since then */
+
+	/* the window over which speed is measured */
+	uint64		window_us;		/* when it began, 0: not yet */
+	double		window_leased;
+	double		window_waiting;
+	uint64		window_completed;
+
+	/* is another limit better? */
+	int			trial;			/* 1: a higher one is on trial, -1: a lower one, 0: none */
+	uint64		trial_us;		/* when that began */
+	int			proven;			/* the limit before it */
+	double		speed;			/* leases in a session's second with that, 0: not known */
+	uint64		next_up_us;		/* no such trial before */
+	uint64		next_down_us;
+	uint64		hold_up_us;		/* how long to leave it after one that failed */
+	uint64		hold_down_us;
+	bool		climbing;		/* none has failed yet: large steps */
+} EpTuner;
+
+extern int	ep_tuner_servers(double load, double wait, int most);
+extern void ep_tuner_step(EpTuner *tuner, const EpTunerInput *in);
+
+#endif							/* EP_TUNER_H */

@@ -1,0 +1,145 @@
+/*-------------------------------------------------------------------------
+ *
+ * tuning.c
+ *		The worker's part of the setting "strategy": what it changes in the
+ *		numbers by which a pool is sized and its idle connections are kept.
+ *
+ * The decisions are in brain/strategy.c and brain/tuner.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "worker/tuning.h"
+
+static EpStrategy
+strategy_of(const EpPool *pool)
+{
+	return (EpStrategy) EP_INT(&pool->def.set, EP_S_STRATEGY);
+}
+
+/* Does strategy dynamic say how many connections there are?  Caller holds the pool's lock. */
+static bool
+tuned(const EpPool *pool)
+{
+	return strategy_of(pool) == EP_STRATEGY_DYNAMIC && EP_BOOL(&pool->def.set, EP_S_DYNAMIC_SCALING_ENABLED);
+}
+
+/* Caller holds the pool's lock. */
+static void
+read_input(EpPool *pool, uint64 now_us, EpTunerInput *in)
+{
+	const EpSettings *set = &pool->def.set;
+
+	ep_observe_advance(&pool->observed, pool->n_leased, pool->n_waiting, now_us);
+	in->seen = pool->observed;
+	in->present = ep_pool_size(pool) - pool->n_connecting - pool->n_ending;
+	in->min_size = EP_INT(set, EP_S_MIN_SIZE);
+	in->max_size = EP_INT(set, EP_S_MAX_SIZE);
+	in->initial_size = EP_INT(set, EP_S_INITIAL_SIZE);
+	in->now_us = now_us;
+}
+
+static void
+report(const EpPool *pool, const EpTuner *before, const EpTuner *after)
+{
+	if (before->limit == after->limit && before->wanted == after->wanted)
+		return;
+	ereport(DEBUG1,
+			(errmsg_internal("pool \"%s\": %d connections are wanted, %d are the limit: %s",
+							 pool->def.name, after->wanted, after->limit, after->reason),
+			 errdetail_internal("%d would be needed; mean lease %.0f us, mean wait %.0f us.",
+								after->peak, pool->observed.lease_us, pool->observed.wait_us)));
+}
+
+/*
+ * Lets strategy dynamic look at the pool's numbers.  Called by the timer, with
+ * no lock held.  Erlang's formula is computed without it: the worker is the
+ * only one that writes the tuner.
+ */
+void
+ep_tuning_tick(EpPool *pool, uint64 now_us)
+{
+	EpTuner		tuner;
+	EpTuner		before;
+	EpTunerInput in;
+	uint32		generation;
+	bool		wanted;
+
+	if (pool->tuner.limit == 0 && strategy_of(pool) != EP_STRATEGY_DYNAMIC)
+		return;
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	before = tuner = pool->tuner;
+	generation = pool->generation;
+	wanted = tuned(pool) && !pool->closing && !pool->paused;
+	if (wanted)
+		read_input(pool, now_us, &in);
+	LWLockRelease(&pool->lock);
+
+	if (wanted)
+		ep_tuner_step(&tuner, &in);
+	else
+		memset(&tuner, 0, sizeof(EpTuner));
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	if (pool->in_use && pool->generation == generation)
+		pool->tuner = tuner;
+	LWLockRelease(&pool->lock);
+	if (wanted)
+		report(pool, &before, &tuner);
+}
+
+/*
+ * Changes what a pool is sized by as its strategy says.  Called when all
+ * of in is set but the averages.  Caller holds the pool's lock.  Without dynamic_scaling_enabled it changes nothing.
+ */
+void
+ep_tuning_apply(const EpPool *pool, EpSizingInput *in)
+{
+	EpPlan		plan;
+
+	if (!EP_BOOL(&pool->def.set, EP_S_DYNAMIC_SCALING_ENABLED))
+		return;
+	if (pool->tuner.limit > 0 && tuned(pool))
+	{
+		/* what the tuner wants is all there is: spare ones are in it */
+		in->min_size = pool->tuner.wanted;
+		in->target_free = 0;
+		if (pool->tuner.limit < in->max_size)
+		{
+			in->max_size = pool->tuner.limit;
+			in->max_overflow = 0;
+		}
+		in->min_size = Min(in->min_size, in->max_size);
+		in->tuned = true;
+		in->up = in->down = 0;	/* the thresholds have no say */
+		return;
+	}
+	plan = ep_strategy_plan(strategy_of(pool), in->target_free);
+	in->target_free = Min(plan.free, in->max_size);
+	if (plan.ready && !in->unused)
+		in->fill_target = Max(in->fill_target, Min(in->leased + in->target_free, in->max_size));
+}
+
+/* idle_timeout as the strategy has it, in seconds.  Caller holds the pool's lock. */
+double
+ep_tuning_idle_timeout(const EpPool *pool)
+{
+	double		timeout = EP_NUM(&pool->def.set, EP_S_IDLE_TIMEOUT);
+
+	if (tuned(pool) && timeout > 0)
+		return Min(timeout, EP_TUNER_KEEP_US / 1e6);
+	return timeout * ep_strategy_plan(strategy_of(pool), 0).patience;
+}
+
+/*
+ * Is an idle connection to be validated because it was used, and could not be
+ * validated on its way back?  Not the last idle one: somebody might come.
+ * Caller holds the pool's lock.
+ */
+bool
+ep_tuning_validation_due(const EpPool *pool, const EpConn *conn)
+{
+	return ep_strategy_plan(strategy_of(pool), 0).validate &&
+		conn->last_used_us > conn->last_validated_us && pool->n_idle > 1;
+}
