@@ -80,7 +80,7 @@ installcheck: check-preload
 check-preload:
 	@PATH='$(bindir)':"$$PATH" test/harness/check-preload
 
-.PHONY: demo test unit pgtap tap bench format check-versions check-assert check-sanitize check-version check-sources dist help
+.PHONY: demo test unit pgtap tap bench format check-versions check-assert check-sanitize check-patroni check-version check-sources dist help
 demo:
 	@test/harness/demo
 
@@ -100,6 +100,10 @@ check-assert:
 
 check-sanitize:
 	@test/harness/versions --sanitize
+
+# Writers through a pool while Patroni changes the primary; not a part of test.
+check-patroni:
+	@test/harness/patroni
 
 check-version check-sources:
 	@test/harness/check-sources
@@ -121,6 +125,7 @@ help:
 	@echo 'make check-versions  every suite on PostgreSQL 15, 17 and 18'
 	@echo 'make check-assert    every suite on a server with assertions'
 	@echo 'make check-sanitize  the same with address and undefined behaviour sanitizers'
+	@echo 'make check-patroni   writers through a switchover and a failover by Patroni'
 	@echo 'make check-sources   versions agree, PG_VERSION_NUM only in compat.h'
 	@echo 'make bench           peers side by side'
 	@echo 'make format          lay the code out as pgindent does'
