@@ -66,6 +66,22 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION terminate_connection(bigint) IS
 'ends a connection and replaces it; who uses it gets an error; false if there is none of that number';
 
+CREATE FUNCTION health_check(pool text, role name DEFAULT NULL)
+RETURNS TABLE(role text, healthy boolean, latency double precision, error text)
+AS 'MODULE_PATHNAME', 'enhanced_pool_health_check'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION health_check(text, name) IS
+'makes a test connection now; healthy is null if none could be made';
+
+CREATE FUNCTION reset_breaker(pool text, role name DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'enhanced_pool_reset_breaker'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION reset_breaker(text, name) IS
+'closes the circuit breaker and forgets what failed so far';
+
 CREATE FUNCTION reset_stats(pool text DEFAULT NULL, role name DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'enhanced_pool_reset_stats'

@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_authid.h"
 #include "catalog/pg_foreign_server.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
@@ -32,16 +33,21 @@
 /*
  * Raise 42501 unless the current user may administer the pools of a server: a
  * superuser, a member of its owner, or who has USAGE on it with grant option.
- * The first two have the grant option as well.
+ * The first two have the grant option as well.  For what only looks, members of
+ * pg_monitor may, too.
  */
 static void
-check_rights(Oid server, const char *name)
+check_rights(Oid server, const char *name, bool looks)
 {
+	if (looks && has_privs_of_role(GetUserId(), ROLE_PG_MONITOR))
+		return;
 	if (ep_server_aclcheck_compat(server, GetUserId(), ACL_GRANT_OPTION_FOR(ACL_USAGE)) == ACLCHECK_OK)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied to administer pool \"%s\"", name),
+			 looks ?
+			 errdetail("Superusers, members of pg_monitor, the owner of the server and roles with USAGE on it WITH GRANT OPTION may.") :
 			 errdetail("Superusers, the owner of the server and roles with USAGE on it WITH GRANT OPTION may.")));
 }
 
@@ -69,10 +75,11 @@ has_mapping(Oid server, Oid role)
  * Finds out which pools are meant by a server's name and a role's, "public"
  * for the mapping of PUBLIC; NULL: those of every role.  Raises 42704 if there
  * is no such server, role or user mapping, 42809 if the server cannot be used
- * as a pool, 42501 if the current user may not administer it.
+ * as a pool, 42501 if the current user may not administer it or, for what only
+ * looks, monitor it.
  */
 void
-ep_admin_target(EpAdminTarget *target, const char *pool, const char *role)
+ep_admin_target(EpAdminTarget *target, const char *pool, const char *role, bool looks)
 {
 	ForeignServer *server;
 
@@ -80,7 +87,7 @@ ep_admin_target(EpAdminTarget *target, const char *pool, const char *role)
 	server = strlen(pool) < NAMEDATALEN ? GetForeignServerByName(pool, true) : NULL;
 	if (server == NULL)
 		ep_raise_unknown_pool(pool);
-	check_rights(server->serverid, server->servername);
+	check_rights(server->serverid, server->servername, looks);
 	if (ep_wrapper_of(server->fdwid) == EP_WRAPPER_UNUSABLE)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -107,8 +114,8 @@ ep_admin_target(EpAdminTarget *target, const char *pool, const char *role)
  * while it was read is read again.  Returns how many there were.  Raises 55000
  * if one is not committed.
  */
-static int
-register_target(const EpAdminTarget *target, int (*register_one) (const EpPoolDef *def))
+int
+ep_admin_register(const EpAdminTarget *target, int (*register_one) (const EpPoolDef *def))
 {
 	EpPoolDef  *def = palloc0(sizeof(EpPoolDef));
 	volatile int n = 0;
@@ -145,11 +152,22 @@ register_target(const EpAdminTarget *target, int (*register_one) (const EpPoolDe
 	return n;
 }
 
+/* Raise 55000: there is no pool that could be opened. */
+void
+ep_admin_raise_unusable(const EpAdminTarget *target)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("pool \"%s\" cannot be used as it is defined", target->server->servername),
+			 errdetail("It has no user mapping, or one of its options has a value that is not valid."),
+			 errhint("A statement through the pool, run by a role that has a user mapping, says what it is.")));
+}
+
 /* -------------------------------------------------------------------- waits */
 
 /* Sleeps for a moment or until deadline, 0 for none.  Returns false when that is over. */
-static bool
-wait_a_moment(uint64 deadline_us)
+bool
+ep_admin_wait(uint64 deadline_us)
 {
 	static uint32 wait_event = 0;
 	uint64		now = ep_now_us();
@@ -192,10 +210,10 @@ ep_admin_pause(const EpAdminTarget *target, double timeout_s)
 	int			out;
 
 	ep_require_preload();
-	(void) register_target(target, ep_pool_register_paused);
+	(void) ep_admin_register(target, ep_pool_register_paused);
 	/* and what is open without being defined any more */
 	ep_pool_each(&target->set, ep_pool_pause, EP_EVENT_PAUSE);
-	while ((out = ep_pool_count_leased(&target->set)) > 0 && wait_a_moment(deadline))
+	while ((out = ep_pool_count_leased(&target->set)) > 0 && ep_admin_wait(deadline))
 		;
 	return out;
 }
@@ -296,8 +314,8 @@ warn_of_failure(const Filling *filling)
  * Connections with the credentials of another server's mappings are for those
  * who may use that one, too.  Raises 42501.
  */
-static void
-check_usage_of_other(ForeignServer *server)
+void
+ep_admin_check_other(ForeignServer *server)
 {
 	EpResolution resolution = {.server = server};
 	AclResult	result;
@@ -353,13 +371,9 @@ ep_admin_prewarm(const EpAdminTarget *target, int n)
 	int			total = 0;
 
 	ep_require_preload();
-	check_usage_of_other(target->server);
-	if (register_target(target, ep_pool_register) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("pool \"%s\" cannot be used as it is defined", target->server->servername),
-				 errdetail("It has no user mapping, or one of its options has a value that is not valid."),
-				 errhint("A statement through the pool, run by a role that has a user mapping, says what it is.")));
+	ep_admin_check_other(target->server);
+	if (ep_admin_register(target, ep_pool_register) == 0)
+		ep_admin_raise_unusable(target);
 	fillings = palloc(sizeof(Filling) * ep_control->max_pools);
 	count = begin_filling_all(target, fillings, n);
 	begin = ep_now_us();
@@ -372,7 +386,7 @@ ep_admin_prewarm(const EpAdminTarget *target, int n)
 
 		while (usable = look_at_filling(filling, &done), !done)
 		{
-			if (!wait_a_moment(deadline))
+			if (!ep_admin_wait(deadline))
 				break;
 		}
 		warn_of_failure(filling);
@@ -437,7 +451,7 @@ ep_admin_terminate(int64 conn_id)
 					 errdetail("Its pool is not defined in this database.")));
 	}
 	else
-		check_rights(key.server, name);
+		check_rights(key.server, name, false);
 
 	conn = &ep_conns[slot];
 	pool = &ep_pools[((volatile EpConn *) conn)->pool];

@@ -2,7 +2,7 @@
  *
  * admin.c
  *		What administrators do to pools: configure, pause, recycle, close, fill
- *		them, end a connection, begin to count anew.
+ *		them, end a connection, begin to count anew, check their health.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,6 +14,7 @@
 
 #include "client/admin.h"
 #include "functions/target.h"
+#include "functions/view.h"
 
 PG_FUNCTION_INFO_V1(enhanced_pool_configure_pool);
 PG_FUNCTION_INFO_V1(enhanced_pool_pause);
@@ -23,15 +24,23 @@ PG_FUNCTION_INFO_V1(enhanced_pool_close_pool);
 PG_FUNCTION_INFO_V1(enhanced_pool_prewarm);
 PG_FUNCTION_INFO_V1(enhanced_pool_terminate_connection);
 PG_FUNCTION_INFO_V1(enhanced_pool_reset_stats);
+PG_FUNCTION_INFO_V1(enhanced_pool_reset_breaker);
+PG_FUNCTION_INFO_V1(enhanced_pool_health_check);
 
-/* The pools that the first argument and one of type name mean, for the current user to administer. */
+/* The pools that the first argument and one of type name mean, for the current user to administer or only to look at. */
 static void
-get_target(FunctionCallInfo fcinfo, int role_arg, EpAdminTarget *target)
+find_target(FunctionCallInfo fcinfo, int role_arg, bool looks, EpAdminTarget *target)
 {
 	char	   *pool = ep_arg_text(fcinfo, 0, "pool");
 	char	   *role = PG_ARGISNULL(role_arg) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(role_arg)));
 
-	ep_admin_target(target, pool, role);
+	ep_admin_target(target, pool, role, looks);
+}
+
+static void
+get_target(FunctionCallInfo fcinfo, int role_arg, EpAdminTarget *target)
+{
+	find_target(fcinfo, role_arg, false, target);
 }
 
 /* Does something at once to every open pool that is meant. */
@@ -144,4 +153,62 @@ enhanced_pool_reset_stats(PG_FUNCTION_ARGS)
 		ep_pool_each(&all, ep_pool_reset_stats, EP_EVENT_NONE);
 	}
 	PG_RETURN_VOID();
+}
+
+/* reset_breaker(pool text, role name) */
+Datum
+enhanced_pool_reset_breaker(PG_FUNCTION_ARGS)
+{
+	EpAdminTarget target;
+
+	get_target(fcinfo, 1, &target);
+	ep_admin_reset_breaker(&target);
+	PG_RETURN_VOID();
+}
+
+/* What went wrong names hosts and users: not everybody who may ask may know those. */
+static void
+put_check_error(EpView *view, const EpCheckResult *result)
+{
+	EpPoolIdent ident = {
+		.database = result->key.database, .server = result->key.server,
+		.other_server = result->other_server, .mapping_role = result->mapping_role
+	};
+
+	if (result->error[0] != '\0' && (result->outcome == EP_CHECK_SKIPPED || ep_may_use_pool(&ident)))
+		ep_put_text(view, result->error);
+	else
+		ep_put_null(view);
+}
+
+/* health_check(pool text, role name) TABLE(role, healthy, latency, error) */
+Datum
+enhanced_pool_health_check(PG_FUNCTION_ARGS)
+{
+	EpAdminTarget target;
+	EpCheckResult *results;
+	EpView		view;
+	int			n;
+
+	find_target(fcinfo, 1, true, &target);
+	ep_view_begin(&view, fcinfo);
+	results = ep_admin_health_check(&target, &n);
+	for (int i = 0; i < n; i++)
+	{
+		const EpCheckResult *result = &results[i];
+
+		ep_put_text(&view, result->role);
+		if (result->outcome == EP_CHECK_SKIPPED)
+			ep_put_null(&view);
+		else
+			ep_put_bool(&view, result->outcome == EP_CHECK_PASSED);
+		if (result->outcome == EP_CHECK_PASSED)
+			ep_put_ms(&view, result->latency_us);
+		else
+			ep_put_null(&view);
+		put_check_error(&view, result);
+		ep_view_end_row(&view);
+	}
+	ep_view_end(&view);
+	return (Datum) 0;
 }

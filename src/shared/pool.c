@@ -13,6 +13,14 @@
 #include "shared/events.h"
 #include "shared/shared.h"
 
+/* What a pool is registered for. */
+typedef enum Purpose
+{
+	FOR_USE,
+	FOR_PAUSE,
+	FOR_CHECK
+} Purpose;
+
 /* How long a registering backend waits for another pool to make room. */
 #define ROOM_TIMEOUT_US		(5 * 1000000)
 
@@ -229,7 +237,7 @@ tell_closed(const EpEventPool *whose, const char *reason, const char *message)
 
 /* Begin a pool in a free place.  Caller holds registry_lock exclusively. */
 static void
-open_place(EpPool *pool, const EpPoolDef *def, bool paused)
+open_place(EpPool *pool, const EpPoolDef *def, Purpose purpose)
 {
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	memset((char *) pool + offsetof(EpPool, in_use), 0, offsetof(EpPool, closed_epoch) - offsetof(EpPool, in_use));
@@ -241,7 +249,8 @@ open_place(EpPool *pool, const EpPoolDef *def, bool paused)
 	pool->def = *def;
 	pool->def_version = 1;
 	begin_anew(pool, def);
-	pool->paused = paused;
+	pool->paused = purpose == FOR_PAUSE;
+	pool->checked_only = purpose == FOR_CHECK;
 	pool->last_acquire_us = pool->last_probe_us = ep_now_us();
 	pool->in_use = true;
 	LWLockRelease(&pool->lock);
@@ -290,8 +299,20 @@ make_room(void)
 	return true;
 }
 
+/* Bring an open pool up to date.  Caller holds its lock.  Returns what that has changed. */
+static void
+update_place(EpPool *pool, const EpPoolDef *def, Purpose purpose, Change *change)
+{
+	bool		was_closing = pool->closing;
+
+	update_def(pool, def, change);
+	if (purpose == FOR_PAUSE)
+		(void) ep_pool_pause(pool);
+	pool->checked_only = purpose == FOR_CHECK && (pool->checked_only || was_closing);
+}
+
 static int
-register_pool(const EpPoolDef *def, bool paused)
+register_pool(const EpPoolDef *def, Purpose purpose)
 {
 	uint64		deadline = ep_now_us() + ROOM_TIMEOUT_US;
 
@@ -307,9 +328,7 @@ register_pool(const EpPoolDef *def, bool paused)
 		if (place >= 0)
 		{
 			LWLockAcquire(&ep_pools[place].lock, LW_EXCLUSIVE);
-			update_def(&ep_pools[place], def, &change);
-			if (paused)
-				(void) ep_pool_pause(&ep_pools[place]);
+			update_place(&ep_pools[place], def, purpose, &change);
 			LWLockRelease(&ep_pools[place].lock);
 			LWLockRelease(&ep_control->registry_lock);
 			ep_wake_worker(ep_pools[place].worker);
@@ -321,13 +340,13 @@ register_pool(const EpPoolDef *def, bool paused)
 		{
 			if (!ep_pools[place].in_use)
 			{
-				open_place(&ep_pools[place], def, paused);
+				open_place(&ep_pools[place], def, purpose);
 				LWLockRelease(&ep_control->registry_lock);
 				ConditionVariableCancelSleep();
 				return place;
 			}
 		}
-		room = make_room();
+		room = purpose != FOR_CHECK && make_room();
 		LWLockRelease(&ep_control->registry_lock);
 
 		if (!room || ep_now_us() > deadline)
@@ -353,14 +372,24 @@ register_pool(const EpPoolDef *def, bool paused)
 int
 ep_pool_register(const EpPoolDef *def)
 {
-	return register_pool(def, false);
+	return register_pool(def, FOR_USE);
 }
 
 /* The same for a pool that is to be paused; nothing is connected for it. */
 int
 ep_pool_register_paused(const EpPoolDef *def)
 {
-	return register_pool(def, true);
+	return register_pool(def, FOR_PAUSE);
+}
+
+/*
+ * The same for a pool that is to be checked.  If it was not open it keeps no
+ * connection, and no other pool has to make room for it.
+ */
+int
+ep_pool_register_checked(const EpPoolDef *def)
+{
+	return register_pool(def, FOR_CHECK);
 }
 
 /* Apply a mark to every pool of a database, server or mapping; InvalidOid matches any. */

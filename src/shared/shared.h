@@ -124,6 +124,27 @@ typedef struct EpPoolStats
 	TimestampTz last_scaling_at;	/* 0: none */
 } EpPoolStats;
 
+/*
+ * Health checks that sessions ask for are numbered, and one test connection
+ * answers all that were asked for before it was begun.
+ */
+typedef enum EpCheckOutcome
+{
+	EP_CHECK_SKIPPED = 0,		/* no test was made; error says why */
+	EP_CHECK_FAILED,
+	EP_CHECK_PASSED
+} EpCheckOutcome;
+
+typedef struct EpCheck
+{
+	uint64		asked;			/* the last that was asked for */
+	uint64		begun;			/* the last that the present test connection, or the last one, is for */
+	uint64		answered;		/* the last that the following answers */
+	EpCheckOutcome outcome;
+	uint64		latency_us;		/* from the beginning of the connect to the end of the query */
+	char		error[EP_ERROR_SIZE];
+} EpCheck;
+
 typedef struct EpPool
 {
 	LWLock		lock;
@@ -182,6 +203,8 @@ typedef struct EpPool
 	bool		denied;			/* the last failure was about this pool's user, not about the remote */
 	uint64		last_success_us;	/* monotonic: the remote last answered */
 	uint64		last_probe_us;	/* a health check of this pool's last began */
+	EpCheck		check;
+	bool		checked_only;	/* opened for a health check alone: no connection is kept for it */
 
 	TimestampTz opened_at;
 	uint64		last_acquire_us;	/* monotonic */
@@ -460,6 +483,7 @@ typedef struct EpPoolSet
 typedef bool (*EpPoolAction) (EpPool *pool);
 
 extern int	ep_pool_register_paused(const EpPoolDef *def);
+extern int	ep_pool_register_checked(const EpPoolDef *def);
 extern bool ep_pool_in_set(const EpPool *pool, const EpPoolSet *set);
 extern void ep_pool_each(const EpPoolSet *set, EpPoolAction act, EpEventKind kind);
 extern int	ep_pool_count_leased(const EpPoolSet *set);

@@ -226,16 +226,23 @@ space_out(EpPool *pool, const EpFailure *failure, uint64 failed_before)
 
 /* ----------------------------------------------------------------- failure */
 
+/* Copies an error to a place of EP_ERROR_SIZE bytes, cut at a character.  Caller holds the pool's lock. */
+void
+ep_attempt_copy_error(const EpPool *pool, const char *error, char *dst)
+{
+	int			length = strlen(error);
+
+	if (length >= EP_ERROR_SIZE)
+		length = pg_encoding_mbcliplen(pool->def.encoding, error, length, EP_ERROR_SIZE - 1);
+	memcpy(dst, error, length);
+	dst[length] = '\0';
+}
+
 /* Caller holds the pool's lock. */
 static void
 keep_error(EpPool *pool, const EpFailure *failure)
 {
-	int			length = strlen(failure->error);
-
-	if (length >= (int) sizeof(pool->last_error))
-		length = pg_encoding_mbcliplen(pool->def.encoding, failure->error, length, sizeof(pool->last_error) - 1);
-	memcpy(pool->last_error, failure->error, length);
-	pool->last_error[length] = '\0';
+	ep_attempt_copy_error(pool, failure->error, pool->last_error);
 	strlcpy(pool->last_hint, failure->hint ? failure->hint : "", sizeof(pool->last_hint));
 }
 
@@ -371,6 +378,8 @@ ep_attempt_failed(EpKept *kept, const EpFailure *failure)
 		ep_queue_wake_all(pool);	/* to see the error */
 	else if (!full)
 		share(pool, kept, failure, true);
+	if (probe)
+		ep_health_answer(kept, full ? EP_CHECK_PASSED : EP_CHECK_FAILED, failure->error);
 	log_failure(pool, whose.ident.name, failure, probe);
 	tell(pool, &news);
 }
@@ -390,6 +399,7 @@ ep_attempt_succeeded(EpKept *kept)
 	if (ep_kept_conn(kept)->probe)
 	{
 		share(pool, kept, NULL, true);
+		ep_health_answer(kept, EP_CHECK_PASSED, "");
 		return;
 	}
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);

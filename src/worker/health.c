@@ -10,6 +10,9 @@
  * pools for which one is due makes it.  Workers look at other workers' pools
  * without stopping them, so two of them may now and then both make one.
  *
+ * Sessions ask for a test connection by EpPool.check.  It is made at once,
+ * whatever the breaker says, and counts as any other.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -21,6 +24,9 @@
 
 /* For the query. */
 #define QUERY_TIMEOUT_US	10000000
+
+/* A pool that was opened for a check alone, and was left behind, is closed after this time. */
+#define CLOSE_CHECKED_US	30000000
 
 /* What is to be known of one pool. */
 typedef struct Need
@@ -62,6 +68,20 @@ is_due(const Need *need, uint64 last_us, uint64 now_us)
 	return need->wanted && now_us >= last_us + need->interval_us;
 }
 
+/*
+ * Closes a pool that was opened for a check alone, if who asked for that has
+ * not done so.
+ */
+static void
+close_checked(EpPool *pool, uint64 now_us)
+{
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	if (pool->checked_only && !pool->closing && pool->check.asked == pool->check.answered &&
+		now_us > pool->last_probe_us + CLOSE_CHECKED_US)
+		ep_pool_close(pool);
+	LWLockRelease(&pool->lock);
+}
+
 /* Makes a test connection if one is due and it is this pool's to make it.  No lock is held. */
 void
 ep_health_look(EpPool *pool, uint64 now_us)
@@ -69,6 +89,8 @@ ep_health_look(EpPool *pool, uint64 now_us)
 	Need		mine;
 	uint64		last_us;
 
+	if (((volatile EpPool *) pool)->checked_only)
+		close_checked(pool, now_us);
 	if (!read_need(pool, &mine) || !is_due(&mine, mine.last_us, now_us))
 		return;
 
@@ -87,22 +109,79 @@ ep_health_look(EpPool *pool, uint64 now_us)
 			(&ep_pools[i] < pool && is_due(&other, last_us, now_us)))
 			return;
 	}
-	ep_health_probe(pool);
+	(void) ep_health_probe(pool);
 }
 
 /*
- * Begins to make a test connection, unless the pool has one or there is no
- * place for it.  No lock is held.
+ * Begins to make a test connection, unless the pool has one.  Returns false if
+ * there is no place for it.  No lock is held.
  */
-void
+bool
 ep_health_probe(EpPool *pool)
 {
-	if (*(volatile int *) &pool->n_probing > 0 || !ep_opener_open(pool, false, true))
-		return;
+	if (*(volatile int *) &pool->n_probing > 0)
+		return true;
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	pool->check.begun = pool->check.asked;
+	LWLockRelease(&pool->lock);
+	if (!ep_opener_open(pool, false, true))
+		return false;
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	pool->last_probe_us = ep_now_us();
 	LWLockRelease(&pool->lock);
+	return true;
 }
+
+/* ------------------------------------------------- what sessions have asked for */
+
+/* Why no test connection could be begun.  Caller holds the pool's lock. */
+static const char *
+why_skipped(const EpPool *pool)
+{
+	if (pool->closing)
+		return "not tested: the pool is closed";
+	if (pool->paused)
+		return "not tested: the pool is paused";
+	return "not tested: all enhanced_pool.max_connections are in use";
+}
+
+/*
+ * Makes the test connection that sessions have asked for, when the one that is
+ * there, which may be older than the question, has gone.  No lock is held.
+ */
+void
+ep_health_serve(EpPool *pool)
+{
+	volatile EpPool *look = pool;
+
+	if (look->check.asked == look->check.answered || look->n_probing > 0 || ep_health_probe(pool))
+		return;
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	pool->check.answered = pool->check.begun;
+	pool->check.outcome = EP_CHECK_SKIPPED;
+	strlcpy(pool->check.error, why_skipped(pool), EP_ERROR_SIZE);
+	LWLockRelease(&pool->lock);
+}
+
+/*
+ * The outcome of a test connection; error is copied.  Called with no lock
+ * held, after the outcome has been counted: who asked is to find a breaker
+ * closed then.
+ */
+void
+ep_health_answer(EpKept *kept, EpCheckOutcome outcome, const char *error)
+{
+	EpPool	   *pool = ep_kept_pool(kept);
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	pool->check.answered = pool->check.begun;
+	pool->check.outcome = outcome;
+	pool->check.latency_us = ep_now_us() - kept->began_us;
+	ep_attempt_copy_error(pool, error, pool->check.error);
+	LWLockRelease(&pool->lock);
+}
+
+/* -------------------------------------------------------------------- the query */
 
 /* A test connection is open: asks it the query. */
 void

@@ -95,10 +95,13 @@ extern void ep_opener_put_settings(EpKept *kept);
 extern void ep_attempt_failed(EpKept *kept, const EpFailure *failure);
 extern void ep_attempt_succeeded(EpKept *kept);
 extern void ep_attempt_tick(EpPool *pool, uint64 now_us);
+extern void ep_attempt_copy_error(const EpPool *pool, const char *error, char *dst);
 
 /* health.c */
 extern void ep_health_look(EpPool *pool, uint64 now_us);
-extern void ep_health_probe(EpPool *pool);
+extern bool ep_health_probe(EpPool *pool);
+extern void ep_health_serve(EpPool *pool);
+extern void ep_health_answer(EpKept *kept, EpCheckOutcome outcome, const char *error);
 extern void ep_health_ask(EpKept *kept);
 extern void ep_health_talked(EpKept *kept, EpTalkState state);
 

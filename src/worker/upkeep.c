@@ -70,6 +70,8 @@ read_input(const EpPool *pool, uint64 now_us, EpSizingInput *in)
 	in->closing = pool->closing || pool->paused;
 	in->failing = pool->failing;
 	in->unused = now_us > pool->last_acquire_us + UNUSED_US;
+	if (pool->checked_only)
+		in->min_size = in->fill_target = 0;
 }
 
 /* ------------------------------------------------------------ idle ones */
@@ -238,8 +240,9 @@ ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer)
 		ep_scaler_shrink(pool, &in, &sizing);
 	if (closing && in.size == 0 && in.waiting == 0)
 		ep_pool_try_free(pool);
+	ep_health_serve(pool);
 	if (sizing.probe)
-		ep_health_probe(pool);
+		(void) ep_health_probe(pool);
 	else if (timer)
 		ep_health_look(pool, now_us);
 	if (sizing.open + sizing.open_overflow > 0)

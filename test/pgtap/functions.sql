@@ -32,18 +32,20 @@ INSERT INTO expected VALUES
   ('prewarm', 'pool text, n integer DEFAULT NULL::integer, role name DEFAULT NULL::name', 'integer'),
   ('terminate_connection', 'conn_id bigint', 'boolean'),
   ('reset_stats', 'pool text DEFAULT NULL::text, role name DEFAULT NULL::name', 'void'),
+  ('health_check', 'pool text, role name DEFAULT NULL::name', 'TABLE(role text, healthy boolean, latency double precision, error text)'),
+  ('reset_breaker', 'pool text, role name DEFAULT NULL::name', 'void'),
   ('last_remote_error', '', 'TABLE(pool text, sqlstate text, message text, detail text, hint text, constraint_name text)');
 
 CREATE TEMP VIEW actual AS
 SELECT p.oid, p.proname::text AS name,
        replace(pg_get_function_arguments(p.oid), '"timeout"', 'timeout') AS arguments,
        pg_get_function_result(p.oid) AS result,
-       p.proname = ANY ('{configure_pool,pause,resume,recycle,close_pool,prewarm,terminate_connection,reset_stats}') AS administers,
+       p.proname = ANY ('{configure_pool,pause,resume,recycle,close_pool,prewarm,terminate_connection,reset_stats,health_check,reset_breaker}') AS administers,
        p.provolatile, p.proparallel, p.proisstrict, p.proleakproof, p.prosecdef
 FROM pg_proc p
 WHERE p.pronamespace = 'enhanced_pool'::regnamespace AND p.proname !~ '^_|_validator$';
 
-SELECT is((SELECT count(*) FROM expected), 40::bigint, 'the list of expected functions');
+SELECT is((SELECT count(*) FROM expected), 42::bigint, 'the list of expected functions');
 SELECT is(a.result, e.result, format('%s(%s)', e.name, e.arguments))
 FROM expected e LEFT JOIN actual a USING (name, arguments)
 ORDER BY e.name COLLATE "C", e.arguments COLLATE "C";
@@ -69,7 +71,7 @@ FROM (VALUES ('execute', ' AS t(a int)'), ('execute_json', ''), ('exec', ''), ('
 SELECT throws_ok($$SELECT enhanced_pool.acquire(NULL)$$, '22004', NULL, 'acquire: the pool is NULL');
 SELECT throws_ok(format('SELECT enhanced_pool.%s(NULL%s)', f, a), '22004', NULL, f || ': NULL')
 FROM (VALUES ('configure_pool', ', ''{}'''), ('pause', ''), ('resume', ''), ('recycle', ''), ('close_pool', ''),
-             ('prewarm', ''), ('terminate_connection', '')) AS v(f, a);
+             ('prewarm', ''), ('terminate_connection', ''), ('health_check', ''), ('reset_breaker', '')) AS v(f, a);
 SELECT throws_ok($$SELECT enhanced_pool.configure_pool('p', NULL)$$, '22004', NULL, 'configure_pool: the options are NULL');
 SELECT throws_ok($$SELECT enhanced_pool.release(NULL)$$, '22004', NULL, 'release: the lease is NULL');
 
@@ -78,7 +80,7 @@ SELECT throws_ok($$SELECT enhanced_pool.exec('no such pool', 'SELECT 1')$$, '427
 SELECT throws_ok($$SELECT enhanced_pool.exec(123456789::bigint, 'SELECT 1')$$, '08003', NULL, 'unknown lease');
 SELECT throws_ok(format('SELECT enhanced_pool.%s(''no such pool''%s)', f, a), '42704', NULL, f || ': unknown pool')
 FROM (VALUES ('configure_pool', ', ''{}'''), ('pause', ''), ('resume', ''), ('recycle', ''), ('close_pool', ''),
-             ('prewarm', ''), ('reset_stats', '')) AS v(f, a);
+             ('prewarm', ''), ('reset_stats', ''), ('health_check', ''), ('reset_breaker', '')) AS v(f, a);
 SELECT is(enhanced_pool.terminate_connection(9223372036854775807), false, 'terminating what is not there');
 SELECT is(enhanced_pool.release(123456789), false, 'releasing what is not mine');
 SELECT is(enhanced_pool.release_all(), 0, 'releasing nothing');

@@ -35,7 +35,7 @@ RESET ROLE;
 
 CREATE VIEW calls AS SELECT * FROM (VALUES
   ('configure_pool(%s, ''{}'')'), ('pause(%s)'), ('resume(%s)'), ('recycle(%s)'),
-  ('close_pool(%s)'), ('prewarm(%s)'), ('reset_stats(%s)')) AS v(call);
+  ('close_pool(%s)'), ('prewarm(%s)'), ('reset_stats(%s)'), ('reset_breaker(%s)')) AS v(call);
 GRANT SELECT ON calls TO PUBLIC;
 
 -- NULL as pool is an error, but for reset_stats, which means all then
@@ -70,6 +70,34 @@ SELECT call || ': ' || outcome('SELECT enhanced_pool.' || format(call, '''adm'''
 SELECT outcome($$SELECT enhanced_pool.configure_pool('adm', '{"password": "x"}', 'regress_ep_adm_user')$$);
 SELECT outcome($$SELECT enhanced_pool.reset_stats()$$);
 RESET ROLE;
+
+-- health_check is also for members of pg_monitor, but what went wrong is for those who may use the pool
+CREATE ROLE regress_ep_adm_monitor IN ROLE pg_monitor;
+CREATE FUNCTION checked(role text) RETURNS text LANGUAGE sql AS $$
+  SELECT string_agg(concat_ws(' ', c.role, c.healthy, coalesce(c.latency::text, 'no latency'), c.error IS NOT NULL), ', ' ORDER BY c.role)
+    FROM enhanced_pool.health_check('adm', role) c $$;
+SELECT outcome($$SELECT checked(NULL)$$);
+SELECT outcome($$SELECT checked('public')$$);
+SET ROLE regress_ep_adm_monitor;
+SELECT outcome($$SELECT checked(NULL)$$);
+SELECT outcome($$SELECT enhanced_pool.reset_breaker('adm')$$);
+SET ROLE regress_ep_adm_owner;
+SELECT outcome($$SELECT checked(NULL)$$);
+SET ROLE regress_ep_adm_grantee;
+SELECT outcome($$SELECT checked('regress_ep_adm_user')$$);
+SET ROLE regress_ep_adm_user;
+SELECT outcome($$SELECT checked(NULL)$$);
+RESET ROLE;
+SELECT outcome($$SELECT enhanced_pool.health_check(NULL)$$);
+SELECT outcome($$SELECT enhanced_pool.health_check('adm_gone')$$);
+SELECT outcome($$SELECT enhanced_pool.health_check('adm', 'regress_ep_adm_owner')$$);
+BEGIN;
+ALTER SERVER adm OPTIONS (ADD max_size '7');
+SELECT outcome($$SELECT enhanced_pool.health_check('adm')$$);
+ROLLBACK;
+CREATE SERVER adm_bare FOREIGN DATA WRAPPER enhanced_pool;
+SELECT outcome($$SELECT enhanced_pool.health_check('adm_bare')$$);
+DROP SERVER adm_bare;
 
 -- pools of one role, and of all
 SELECT enhanced_pool.pause('adm', role => 'public');
@@ -189,7 +217,7 @@ RESET search_path;
 DROP SERVER adm, adm_refers, adm_fdw, adm_none CASCADE;
 DROP FOREIGN DATA WRAPPER regress_ep_adm_wrapper;
 DROP VIEW calls;
-DROP FUNCTION outcome, server_options, mapping_options;
+DROP FUNCTION outcome, server_options, mapping_options, checked;
 DROP EXTENSION postgres_fdw;
 REVOKE ALL ON FOREIGN DATA WRAPPER enhanced_pool FROM regress_ep_adm_owner;
-DROP ROLE regress_ep_adm_owner, regress_ep_adm_grantee, regress_ep_adm_user;
+DROP ROLE regress_ep_adm_owner, regress_ep_adm_grantee, regress_ep_adm_user, regress_ep_adm_monitor;
