@@ -27,6 +27,18 @@ sub events_are
 	return;
 }
 
+# The same for the first event of that kind: more may follow at any time.
+sub first_is
+{
+	my ($pool, $kind, $what, $expected, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $from = "FROM enhanced_pool.events WHERE pool = '$pool' AND kind = '$kind'";
+
+	$local->poll_query_until('postgres', "SELECT count(*) > 0 $from");
+	is($local->safe_psql('postgres', "SELECT $what $from ORDER BY id LIMIT 1"), $expected, $name);
+	return;
+}
+
 # The same for closed connections, of which nobody knows which ends first.
 sub closes_are
 {
@@ -77,7 +89,7 @@ my $admin = start_session($local);
 my $pid = $admin->query_safe('SELECT pg_backend_pid()');
 my $numbers = "detail->>'size', detail->>'active', detail->>'pid'";
 $admin->query_safe("SELECT enhanced_pool.pause('p')");
-events_are('p', 'pause', "$numbers, message", "2|0|$pid|paused by an administrator", 'pause');
+events_are('p', 'pause', "detail ? 'size', detail->>'active', detail->>'pid', message", "t|0|$pid|paused by an administrator", 'pause');
 closes_are('p', 'pause 2', 'its connections are closed');
 is( $local->safe_psql('postgres', q{SELECT count(*) FROM enhanced_pool.events o JOIN enhanced_pool.events c USING (conn_id)
 	  WHERE o.kind = 'connect' AND c.kind = 'close' AND o.id < c.id AND c.detail->>'remote_pid' = o.detail->>'remote_pid'
@@ -144,7 +156,7 @@ drop_pool($local, 'i');
 
 define_pool($local, $remote, 'm', max_size => 1, initial_size => 1, min_size => 1, health_check_interval => 0, max_lifetime => '1s');
 ask('m');
-events_are('m', 'close', "detail->>'reason', (detail->>'age')::float8 BETWEEN 0.5 AND 1000", 'max_lifetime|t', 'max_lifetime');
+first_is('m', 'close', "detail->>'reason', (detail->>'age')::float8 BETWEEN 0.5 AND 1000", 'max_lifetime|t', 'max_lifetime');
 drop_pool($local, 'm');
 
 define_pool($local, $remote, 'r', max_size => 1, initial_size => 1, min_size => 0, health_check_interval => 0, reset => 'always', reset_query => 'SELECT 1/0');
@@ -155,8 +167,8 @@ drop_pool($local, 'r');
 define_pool($local, $remote, 'v', max_size => 1, initial_size => 1, min_size => 0, health_check_interval => 0,
 	validation_query => 'SELECT 1/0', validation_interval => '50ms');
 ask('v');
-events_are('v', 'validation_failed', "conn_id IS NOT NULL, message ~ '^host \".*\", port \\d+: validation failed: .*division by zero'", 't|t', 'validation_failed');
-events_are('v', 'close', "detail->>'reason', message LIKE '%closed: validation failed: %division by zero%'", 'validation_failed|t', 'and it is closed');
+first_is('v', 'validation_failed', "conn_id IS NOT NULL, message ~ '^host \".*\", port \\d+: validation failed: .*division by zero'", 't|t', 'validation_failed');
+first_is('v', 'close', "detail->>'reason', message LIKE '%closed: validation failed: %division by zero%'", 'validation_failed|t', 'and it is closed');
 drop_pool($local, 'v');
 
 define_pool($local, $remote, 'w', max_size => 1, initial_size => 1, min_size => 1, health_check_interval => 0);
