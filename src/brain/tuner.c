@@ -119,8 +119,7 @@ static void
 begin(EpTuner *t, const EpTunerInput *in)
 {
 	memset(t, 0, sizeof(EpTuner));
-	t->limit = Min(Max(Max(in->initial_size, in->present), Max(in->min_size, 1)), in->max_size);
-	t->peak = Min(t->limit, Max(in->initial_size, in->min_size));
+	t->limit = Max(in->present, 1);
 	t->peak_us = in->now_us;
 	t->hold_up_us = t->hold_down_us = HOLD_US;
 	t->next_down_us = in->now_us + HOLD_US;
@@ -132,6 +131,24 @@ begin(EpTuner *t, const EpTunerInput *in)
 }
 
 /* ---------------------------------------------------------- the sessions */
+
+/* Somebody asked for so many: they are opened, and kept for a while as if they had been needed. */
+static void
+heed(EpTuner *t, const EpTunerInput *in)
+{
+	if (in->asked <= t->limit && in->asked <= t->peak)
+		return;
+	if (in->asked > t->limit)
+	{
+		t->limit = in->asked;
+		t->trial = 0;
+		t->rate = 0;
+		t->window_us = 0;
+		t->reason = "so many were asked for";
+	}
+	t->peak = t->recent = Max(t->peak, in->asked);
+	t->peak_us = in->now_us;
+}
 
 /* How many are needed; sets *queue to the mean number of waiters since the last step. */
 static void
@@ -337,6 +354,7 @@ ep_tuner_step(EpTuner *t, const EpTunerInput *in)
 		if (t->trial == 0)
 			t->hand_over = choose_hand_over(t, &in->seen, queue);
 	}
+	heed(t, in);
 	t->limit = Min(Max(t->limit, Max(in->min_size, 1)), in->max_size);
 	t->wanted = Max(Min(t->peak, t->limit), in->min_size);
 	if (t->trial == 0 && before != t->wanted && t->wanted < t->limit)

@@ -25,7 +25,7 @@ typedef struct EpTunerInput
 	int			present;		/* connections that are, or could be, in use */
 	int			min_size;
 	int			max_size;
-	int			initial_size;
+	int			asked;			/* so many are to be opened: first fill, prewarm, replacement; 0: none */
 	uint64		now_us;			/* monotonic */
 } EpTunerInput;
 

@@ -142,6 +142,7 @@ run_model(Run *run, const Model *m, int steps, int measured)
 		in->seen.waiting_area += waiting * 500000;
 		in->seen.completed += (uint64) (seen / 2);
 		ep_tuner_step(&run->tuner, in);
+		in->asked = 0;
 		/* connections come and go within the step; waiters get one up to the limit */
 		in->present = Min(Max(run->tuner.wanted, (int) ceil(busy + waiting)), run->tuner.limit);
 		if (i < steps - measured)
@@ -160,7 +161,7 @@ run_model(Run *run, const Model *m, int steps, int measured)
 static Run
 new_run(int max_size)
 {
-	return (Run) {.in = {.min_size = 1, .max_size = max_size, .initial_size = 5, .now_us = 1}};
+	return (Run) {.in = {.min_size = 1, .max_size = max_size, .asked = 5, .now_us = 1}};
 }
 
 typedef struct Loop
@@ -259,6 +260,7 @@ test_unused(void)
 	Run			run = new_run(20);
 
 	run.in.min_size = 0;
+	run.in.asked = 0;
 	for (int i = 0; i < 200; i++)
 	{
 		run.in.now_us += 500000;
@@ -267,6 +269,41 @@ test_unused(void)
 	}
 	CHECK_INT(run.tuner.wanted, 0, "nobody comes");
 	CHECK(run.tuner.limit >= 1, "but may");
+}
+
+/* What is asked for is opened, and goes again if nobody has need of it. */
+static void
+test_asked(void)
+{
+	Run			run = new_run(20);
+
+	ep_tuner_step(&run.tuner, &run.in);
+	CHECK_INT(run.tuner.wanted, 5, "first fill");
+	run.in.present = 5;
+	run.in.asked = 0;
+	for (int i = 0; i < 60; i++)
+	{
+		run.in.now_us += 500000;
+		ep_tuner_step(&run.tuner, &run.in);
+		run.in.present = run.tuner.wanted;
+	}
+	CHECK_INT(run.tuner.wanted, 1, "nobody came");
+	run.in.asked = 12;
+	run.in.now_us += 500000;
+	ep_tuner_step(&run.tuner, &run.in);
+	CHECK_INT(run.tuner.wanted, 12, "twelve");
+	CHECK(run.tuner.limit >= 12, "limit");
+	run.in.asked = 0;
+	run.in.present = 12;
+	run.in.now_us += EP_TUNER_KEEP_US / 2;
+	ep_tuner_step(&run.tuner, &run.in);
+	CHECK_INT(run.tuner.wanted, 12, "are kept");
+	for (int i = 0; i < 60; i++)
+	{
+		run.in.now_us += 500000;
+		ep_tuner_step(&run.tuner, &run.in);
+	}
+	CHECK_INT(run.tuner.wanted, 1, "for a while");
 }
 
 /* The hand-over follows what is seen, and does not flap. */
@@ -338,6 +375,7 @@ test_tuner(void)
 	test_changes();
 	test_held();
 	test_unused();
+	test_asked();
 	test_hand_over();
 	test_bounds();
 }
