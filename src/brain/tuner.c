@@ -20,16 +20,17 @@
  * (Netflix's concurrency-limits, class Gradient2Limit; TCP Vegas); but those
  * compare with the latency of an idle server, so that time spent waiting for a
  * lock looks like overload to them, whatever the limit.  Here the latencies of
- * two limits that lie side by side are compared, and not the remote's alone but
- * all the time that a session spends with its wait and its lease.  By Little's law
- * that is (leased + waiting) / throughput, so with sessions that ask again and
- * again it falls just when throughput grows: this is the method of incremental
- * steps of Heiss and Wagner, "Adaptive load control in transaction processing
- * systems", VLDB 1991.  A higher limit must be worth it, a lower one must cost
- * next to nothing; so among limits that do the same the lower ones win.  Steps
- * are large until one fails, and after a failure that direction rests, for
- * twice as long each time: no oscillation.  A limit with which sessions get on
- * more slowly is not kept, so nothing can make it collapse.
+ * two limits that lie side by side are compared, and of a full pool: by Little's
+ * law its throughput is limit / latency, so the question is which limit has more
+ * of it.  This is the method of incremental steps of Heiss and Wagner, "Adaptive
+ * load control in transaction processing systems", VLDB 1991.  Where sessions
+ * come by themselves and throughput is what they ask for, the time that one
+ * spends with its wait and its lease, (leased + waiting) / throughput, decides.
+ * A higher limit must be worth it, a lower one must cost next to nothing; so
+ * among limits that do the same the lower ones win.  Steps are large until one
+ * fails, and after a failure that direction rests, for twice as long each time:
+ * no oscillation.  A limit with which less is done is not kept, so nothing can
+ * make it collapse.
  *
  * Where the limit is not felt nothing is learned about it.
  *
@@ -41,7 +42,10 @@
 
 #include "brain/tuner.h"
 
-/* Speed is measured over at least this long and this many leases, or over LONG_US. */
+/*
+ * Throughput is measured over at least this long and this many leases, or over
+ * LONG_US; twice as long when steps have become small.
+ */
 #define WINDOW_US		UINT64CONST(1000000)
 #define WINDOW_LEASES	100
 #define LONG_US			UINT64CONST(5000000)
@@ -58,8 +62,9 @@
 /* Twice the connections must give this much more; smaller steps in proportion. */
 #define WORTH			0.02
 
-/* A lower limit may cost this much. */
+/* A lower limit may cost this much, and a higher one that lets sessions get on this much sooner. */
 #define COST			0.01
+#define SOONER			0.05
 
 /* A change by which one knows that load or remote are not what they were. */
 #define CHANGED			0.2
@@ -114,8 +119,7 @@ static void
 begin(EpTuner *t, const EpTunerInput *in)
 {
 	memset(t, 0, sizeof(EpTuner));
-	t->limit = Min(Max(Max(in->initial_size, in->present), Max(in->min_size, 1)), in->max_size);
-	t->peak = Min(t->limit, Max(in->initial_size, in->min_size));
+	t->limit = Max(in->present, 1);
 	t->peak_us = in->now_us;
 	t->hold_up_us = t->hold_down_us = HOLD_US;
 	t->next_down_us = in->now_us + HOLD_US;
@@ -127,6 +131,24 @@ begin(EpTuner *t, const EpTunerInput *in)
 }
 
 /* ---------------------------------------------------------- the sessions */
+
+/* Somebody asked for so many: they are opened, and kept for a while as if they had been needed. */
+static void
+heed(EpTuner *t, const EpTunerInput *in)
+{
+	if (in->asked <= t->limit && in->asked <= t->peak)
+		return;
+	if (in->asked > t->limit)
+	{
+		t->limit = in->asked;
+		t->trial = 0;
+		t->rate = 0;
+		t->window_us = 0;
+		t->reason = "so many were asked for";
+	}
+	t->peak = t->recent = Max(t->peak, in->asked);
+	t->peak_us = in->now_us;
+}
 
 /* How many are needed; sets *queue to the mean number of waiters since the last step. */
 static void
@@ -184,18 +206,32 @@ end_trial(EpTuner *t, const EpTunerInput *in, bool good, const char *reason)
 	t->window_us = 0;
 }
 
-/* A limit was on trial, and sessions got on at that speed. */
-static void
-judge_trial(EpTuner *t, const EpTunerInput *in, double speed)
+/* What a window has seen. */
+typedef struct Pace
 {
-	double		gain = t->speed > 0 ? speed / t->speed - 1 : 0;
-	bool		up = t->trial > 0;
-	bool		good = up ? gain >= WORTH * ((double) t->limit / t->proven - 1) : gain >= -COST;
+	double		rate;			/* leases a second */
+	double		time;			/* seconds of a session's for one, with its wait */
+	bool		queue;			/* sessions waited */
+} Pace;
 
+/* A limit was on trial. */
+static void
+judge_trial(EpTuner *t, const EpTunerInput *in, const Pace *pace)
+{
+	double		more = t->rate > 0 ? pace->rate / t->rate - 1 : 0;
+	double		sooner = pace->time > 0 ? t->time / pace->time - 1 : 0;
+	bool		up = t->trial > 0;
+	bool		good;
+
+	if (up)
+		good = more >= WORTH * ((double) t->limit / t->proven - 1) || (more >= -COST && sooner >= SOONER);
+	else
+		good = more >= COST || (more >= -COST && sooner >= -COST);
 	end_trial(t, in, good, up ? "more connections did not do more" : "fewer connections did less");
 	if (!good)
 		return;
-	t->speed = speed;
+	t->rate = pace->rate;
+	t->time = pace->time;
 
 	/* not back again at once; and on in the same direction only for a gain */
 	if (up)
@@ -203,27 +239,27 @@ judge_trial(EpTuner *t, const EpTunerInput *in, double speed)
 	else
 	{
 		t->next_up_us = Max(t->next_up_us, in->now_us + t->hold_up_us);
-		if (gain < COST)
+		if (more < COST)
 			t->next_down_us = in->now_us + t->hold_down_us;
 	}
 }
 
 /* The limit is felt, and none is on trial: is another one to be tried? */
 static void
-choose_trial(EpTuner *t, const EpTunerInput *in, double speed, bool queue)
+choose_trial(EpTuner *t, const EpTunerInput *in, const Pace *pace)
 {
 	int			up = Min((int) ceil(t->limit * (t->climbing ? CLIMB : UP)), in->max_size);
 	int			down = Max((int) floor(t->limit * DOWN), Max(in->min_size, 1));
-	bool		changed = t->speed > 0 && fabs(speed / t->speed - 1) > CHANGED;
 
-	if (changed)
+	if (t->rate > 0 && fabs(pace->rate / t->rate - 1) > CHANGED)
 	{
 		t->hold_up_us = t->hold_down_us = HOLD_US;
 		t->next_up_us = Min(t->next_up_us, in->now_us + HOLD_US);
 		t->next_down_us = Min(t->next_down_us, in->now_us);
 	}
-	t->speed = t->speed > 0 && !changed ? (t->speed + speed) / 2 : speed;
-	if (queue && up > t->limit && in->now_us >= t->next_up_us)
+	t->rate = pace->rate;
+	t->time = pace->time;
+	if (pace->queue && up > t->limit && in->now_us >= t->next_up_us)
 		try_limit(t, in, up, "sessions wait, more connections are tried");
 	else if (down < t->limit && in->now_us >= t->next_down_us)
 		try_limit(t, in, down, "fewer connections are tried");
@@ -236,26 +272,29 @@ end_window(EpTuner *t, const EpTunerInput *in, uint64 done)
 	double		passed = (double) (in->now_us - t->window_us);
 	double		leased = in->seen.leased_area - t->window_leased;
 	double		waiting = in->seen.waiting_area - t->window_waiting;
-	double		speed = done * 1e6 / Max(leased + waiting, 1);
-	bool		queue = waiting >= QUEUE * passed;
+	Pace		pace = {
+		.rate = done * 1e6 / passed,
+		.time = (leased + waiting) / 1e6 / Max(done, 1),
+		.queue = waiting >= QUEUE * passed
+	};
 
 	t->window_us = 0;
 	if (done < WINDOW_LEASES / 10)
 	{
 		/* who keeps connections for long tells nothing about the remote */
 		t->trial = 0;
-		t->speed = 0;
-		if (!queue)
+		t->rate = 0;
+		if (!pace.queue)
 			return;
 		t->limit = Min((int) ceil(t->limit * CLIMB), in->max_size);
 		t->reason = "sessions wait, and leases are long";
 	}
 	else if (t->trial != 0)
-		judge_trial(t, in, speed);
-	else if (queue || leased >= FULL * t->limit * passed)
-		choose_trial(t, in, speed, queue);
+		judge_trial(t, in, &pace);
+	else if (pace.queue || leased >= FULL * t->limit * passed)
+		choose_trial(t, in, &pace);
 	else
-		t->speed = 0;
+		t->rate = 0;
 }
 
 /* A step in the search for the limit. */
@@ -271,7 +310,7 @@ follow_remote(EpTuner *t, const EpTunerInput *in)
 	/* a window begins when the pool has the size that is to be measured */
 	if (t->window_us != 0)
 	{
-		if (passed >= LONG_US || (passed >= WINDOW_US && done >= WINDOW_LEASES))
+		if (passed >= LONG_US || (passed >= (t->climbing ? 1 : 2) * WINDOW_US && done >= WINDOW_LEASES))
 			end_window(t, in, done);
 	}
 	else if (t->trial < 0 ? in->present <= t->limit : in->present >= t->limit)
@@ -315,6 +354,7 @@ ep_tuner_step(EpTuner *t, const EpTunerInput *in)
 		if (t->trial == 0)
 			t->hand_over = choose_hand_over(t, &in->seen, queue);
 	}
+	heed(t, in);
 	t->limit = Min(Max(t->limit, Max(in->min_size, 1)), in->max_size);
 	t->wanted = Max(Min(t->peak, t->limit), in->min_size);
 	if (t->trial == 0 && before != t->wanted && t->wanted < t->limit)

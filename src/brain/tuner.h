@@ -25,7 +25,7 @@ typedef struct EpTunerInput
 	int			present;		/* connections that are, or could be, in use */
 	int			min_size;
 	int			max_size;
-	int			initial_size;
+	int			asked;			/* so many are to be opened: first fill, prewarm, replacement; 0: none */
 	uint64		now_us;			/* monotonic */
 } EpTunerInput;
 
@@ -48,7 +48,7 @@ typedef struct EpTuner
 	uint64		peak_us;
 	int			recent;			/* the most since then */
 
-	/* the window over which speed is measured */
+	/* the window over which throughput is measured */
 	uint64		window_us;		/* when it began, 0: not yet */
 	double		window_leased;
 	double		window_waiting;
@@ -58,7 +58,8 @@ typedef struct EpTuner
 	int			trial;			/* 1: a higher one is on trial, -1: a lower one, 0: none */
 	uint64		trial_us;		/* when that began */
 	int			proven;			/* the limit before it */
-	double		speed;			/* leases in a session's second with that, 0: not known */
+	double		rate;			/* leases a second with that, 0: not known */
+	double		time;			/* a session's time for one, with its wait */
 	uint64		next_up_us;		/* no such trial before */
 	uint64		next_down_us;
 	uint64		hold_up_us;		/* how long to leave it after one that failed */

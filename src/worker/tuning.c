@@ -36,7 +36,7 @@ read_input(EpPool *pool, uint64 now_us, EpTunerInput *in)
 	in->present = ep_pool_size(pool) - pool->n_connecting - pool->n_ending;
 	in->min_size = EP_INT(set, EP_S_MIN_SIZE);
 	in->max_size = EP_INT(set, EP_S_MAX_SIZE);
-	in->initial_size = EP_INT(set, EP_S_INITIAL_SIZE);
+	in->asked = Min(pool->fill_target, in->max_size);
 	in->now_us = now_us;
 }
 

@@ -182,6 +182,7 @@ finish($crowd);
 ok($local->poll_query_until('postgres', q{SELECT size <= 2 FROM enhanced_pool.pools WHERE pool = 'sized'}),
 	'and shrinks when they are over');
 $local->safe_psql('postgres', "SELECT ask('sized', 3)");
+is($local->safe_psql('postgres', "SELECT enhanced_pool.prewarm('sized', 11)"), 11, 'but opens what is asked for');
 
 # ------------------------------------------- another strategy while sessions work
 
