@@ -42,6 +42,9 @@ int			ep_event_log_size = 1024;
 static EventLog *event_log = NULL;
 static Burst *bursts = NULL;	/* EP_NBURSTS for each place in ep_pools */
 
+static void note_formatted(const EpEventPool *whose, EpEventKind kind, uint64 conn_id, const EpDetail *detail,
+						   const char *format, va_list args) pg_attribute_printf(5, 0);
+
 static const char *const kind_names[EP_NEVENTS] = {
 	[EP_EVENT_CONNECT] = "connect",
 	[EP_EVENT_CONNECT_FAILED] = "connect_failed",
