@@ -17,6 +17,13 @@
  *		and no other pool's lock.  Backends and workers may wait for it; nobody
  *		waits for anything else while holding it.
  *
+ *	EpControl.cap_lock (one LWLock)	the right to make the number of connections
+ *		of a server's pools larger (EpPool.size of all that have its database and
+ *		server): who has it counts them, and takes a place if
+ *		max_server_connections leaves one.  They become fewer without it.  It is
+ *		taken before a pool's lock, never after, and never with registry_lock; by
+ *		workers alone, so no backend ever waits for it.
+ *
  *	EpControl.slot_lock (a spinlock)	the list of free EpConn slots.  It may be
  *		taken under a pool's lock.
  *
@@ -38,6 +45,7 @@
 #include "utils/timestamp.h"
 
 #include "brain/breaker.h"
+#include "brain/fairness.h"
 #include "brain/load.h"
 #include "shared/settings.h"
 
@@ -149,6 +157,9 @@ typedef struct EpPool
 	bool		growing;		/* a scaling up has not reached its size yet */
 	uint64		scaled_up_us;	/* monotonic, for scaling_cool_down; 0: not yet */
 	uint64		scaled_down_us;
+	int			ration;			/* most connections while others that share a cap miss theirs, or EP_NO_RATION */
+	double		demand;			/* leased and waiters, of late; as of demand_us, kept by the worker */
+	uint64		demand_us;
 
 	/* queue of waiters: proc numbers, first come first served */
 	int			wait_head;
@@ -359,6 +370,7 @@ typedef struct EpWorkerShared
 typedef struct EpControl
 {
 	LWLock		registry_lock;
+	LWLock		cap_lock;
 	slock_t		slot_lock;
 	int			free_head;		/* slot_lock: list of FREE connections through EpConn.next */
 	int			n_free;			/* slot_lock */

@@ -319,6 +319,7 @@ ep_keeper_tick(uint64 now_us)
 		if (pool->in_use && pool->worker == my_worker)
 			ep_upkeep_pool(pool, now_us, timer);
 	}
+	ep_sharer_tick(now_us, timer);
 	if (timer)
 	{
 		ep_upkeep_leases(now_us);
