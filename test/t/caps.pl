@@ -49,7 +49,7 @@ define_for_both('capped', max_server_connections => 4, acquire_timeout => '20s')
 my @greedy = map { start_session($local, 'postgres', 'greedy') } 1 .. 8;
 my @small = map { start_session($local, 'postgres', 'small') } 1 .. 2;
 
-begin_query($_, "DO \$\$ BEGIN WHILE NOT EXISTS (SELECT FROM stop) LOOP PERFORM enhanced_pool.exec('capped', 'SELECT pg_sleep(0.005)'); END LOOP; END \$\$")
+begin_query($_, "DO \$\$ BEGIN WHILE NOT EXISTS (SELECT FROM stop) LOOP PERFORM enhanced_pool.exec('capped', 'SELECT pg_sleep(0.03)'); END LOOP; END \$\$")
   foreach @greedy;
 pools_are('capped', 'bool_or(size = 4 AND waiting >= 3)', 'one role has all connections that the server may have, and more of it wait');
 
