@@ -96,7 +96,7 @@ ep_scaling_grow_above(const EpSizingInput *in, int alive, int opening)
 {
 	int			size = alive + opening;
 
-	if (!in->scaling || in->up <= 0 || in->failing || cooling(in, in->down_at_us) ||
+	if (!in->scaling || in->up <= 0 || in->failing || in->rationed || cooling(in, in->down_at_us) ||
 		size >= in->max_size || (in->bound > 0 && size >= in->bound) ||
 		in->connecting + opening >= in->waiting + in->target_free)
 		return PG_INT32_MAX;

@@ -92,11 +92,13 @@ scaling_of(const EpSizingInput *in, int for_waiters, int ahead, int alive)
 static void
 decide_end(const EpSizingInput *in, int alive, EpSizing *out)
 {
+	int			limit = in->rationed ? Min(in->max_size, in->ration) : in->max_size;
+
 	out->floor = floor_of(in);
-	out->surplus = Min(Max(alive - in->max_size, 0), in->idle);
+	out->surplus = Min(Max(alive - limit, 0), in->idle);
 	if (out->open + out->open_overflow > 0)
 		return;
-	if (out->surplus > 0 && in->tuned)
+	if (out->surplus > 0 && in->tuned && limit == in->max_size)
 	{
 		out->shrink = out->surplus;
 		out->surplus = 0;
@@ -105,7 +107,7 @@ decide_end(const EpSizingInput *in, int alive, EpSizing *out)
 		out->reason = "strategy dynamic has no use for so many";
 	}
 	else if (out->surplus > 0)
-		out->reason = "above max_size";
+		out->reason = limit < in->max_size ? "another pool needs the place" : "above max_size";
 	else
 	{
 		out->shrink = ep_scaling_down(in, alive, out->floor);
@@ -129,11 +131,14 @@ decide_open(const EpSizingInput *in, int alive, EpSizing *out)
 	int			bound = in->bound > 0 ? in->bound : PG_INT32_MAX;
 	int			room = Max(Min(in->max_size, bound) - in->size, 0);
 	int			room_overflow = Max(Min(in->max_size + in->max_overflow, bound) - Max(in->size, in->max_size), 0);
+	int			due = in->rationed ? Max(in->ration - alive, 0) : PG_INT32_MAX;
 
 	out->open = Min(Max(for_waiters, Max(for_size, ahead)), room);
 	out->open_overflow = Min(Max(for_waiters - out->open, 0), room_overflow);
 	if (in->size + out->open < in->max_size)
 		out->open_overflow = 0;
+	out->open = Min(out->open, due);
+	out->open_overflow = Min(out->open_overflow, due - out->open);
 	if (in->failing || in->breaker == EP_BREAKER_HALF_OPEN)
 		one_at_a_time(in, out);
 	out->growing = target > alive + out->open;

@@ -31,6 +31,8 @@ typedef struct EpSizingInput
 	int			target_free;
 	int			fill_target;	/* first fill, 0 when it is done */
 	int			bound;			/* the remote takes no more than this for the moment, 0: not known */
+	int			ration;			/* most while others that share a cap miss theirs; if rationed */
+	bool		rationed;
 
 	EpBreakerState breaker;
 	bool		lost;			/* the remote ended a connection: see at once what a new one does */
@@ -68,7 +70,7 @@ typedef struct EpSizing
 	int			open_overflow;	/* and beyond it */
 	bool		probe;			/* a test connection, to close the breaker: nothing else is to be opened */
 	int			floor;			/* idle expiry and scaling down stop at this size */
-	int			surplus;		/* idle connections above max_size, to be ended now */
+	int			surplus;		/* idle connections above max_size or ration, to be ended now */
 	int			shrink;			/* idle connections that the load does not need, to be ended now */
 	const char *reason;			/* of open, open_overflow, probe, surplus or shrink; NULL if all are 0 */
 	EpScaling	scaling;

@@ -75,6 +75,7 @@ typedef struct Picture
 	double		longest_lease;	/* seconds */
 	bool		any_live;
 	bool		full;			/* the remote takes no more connections */
+	bool		capped;			/* it could have more by its own settings, but none is being made */
 	bool		half_open;
 	uint64		probe_in_us;	/* while the breaker is open */
 	EpEventPool whose;
@@ -132,6 +133,8 @@ take_picture(const EpPool *pool, Picture *p)
 	p->max_waiting = EP_INT(&pool->def.set, EP_S_MAX_WAITING);
 	p->any_live = ep_pool_any_live(pool);
 	p->full = now < pool->bound_until_us;
+	p->capped = pool->n_connecting == 0 && !pool->failing &&
+		p->size < EP_INT(&pool->def.set, EP_S_MAX_SIZE) + EP_INT(&pool->def.set, EP_S_MAX_OVERFLOW);
 	p->half_open = pool->breaker.state == EP_BREAKER_HALF_OPEN;
 	p->probe_in_us = pool->breaker.probe_at_us > now ? pool->breaker.probe_at_us - now : 0;
 	p->sqlstate = pool->failing ? pool->last_sqlstate : 0;
@@ -176,6 +179,8 @@ raise_none_free(const Attempt *a, Verdict verdict, const Picture *p)
 			 errhint("At most %d may wait (max_waiting).", p->max_waiting) :
 			 p->full ?
 			 errhint("The remote server takes no more connections at present. Hold leases for a shorter time, or raise its limits.") :
+			 p->capped && a->timeout_s > 0 ?
+			 errhint("Other pools have what max_server_connections or enhanced_pool.max_connections allows. Hold leases for a shorter time, or raise these.") :
 			 errhint("Raise max_size or acquire_timeout, or hold leases for a shorter time.")));
 }
 

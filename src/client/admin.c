@@ -262,7 +262,9 @@ look_at_filling(const Filling *filling, bool *done)
 	else
 	{
 		n = count_usable(pool);
-		*done = n >= filling->wanted || pool->failed_walks != filling->failed_before;
+		/* it is also given up if there is no place for more */
+		*done = n >= filling->wanted || pool->failed_walks != filling->failed_before ||
+			(pool->fill_target == 0 && pool->n_connecting == 0);
 		away = ep_worker_is_away(pool);
 	}
 	LWLockRelease(&pool->lock);

@@ -246,6 +246,7 @@ open_place(EpPool *pool, const EpPoolDef *def, Purpose purpose)
 	pool->idle_head = pool->idle_tail = EP_NO_SLOT;
 	pool->wait_head = pool->wait_tail = -1;
 	pool->grow_above = PG_INT32_MAX;
+	pool->ration = EP_NO_RATION;
 	pool->def = *def;
 	pool->def_version = 1;
 	begin_anew(pool, def);

@@ -175,6 +175,17 @@ ep_conn_reason_to_go(const EpPool *pool, const EpConn *conn)
 }
 
 /*
+ * Does the pool have connections that are other pools' due?  Whichever comes
+ * back next is ended then, even if somebody waits for it: a pool whose queue is
+ * never empty would otherwise never give one.  Caller holds the pool's lock.
+ */
+static inline bool
+over_ration(const EpPool *pool)
+{
+	return pool->ration != EP_NO_RATION && ep_pool_size(pool) - pool->n_ending > pool->ration;
+}
+
+/*
  * The waiter that is to be woken because a connection is idle, or -1.  Caller
  * holds the pool's lock, and sets the latch after releasing it.
  */
@@ -217,7 +228,7 @@ must_validate(const EpPool *pool, const EpConn *conn)
  * A connection is clean enough to be used again: give it to the first waiter
  * or put it on the idle list.  Caller holds the pool's lock, and passes what is
  * returned to ep_wake_given after releasing it.  A connection that is to go
- * (outdated, beyond the limits, pool closing) becomes BROKEN for the worker to
+ * (outdated, beyond limits or ration, pool closing) becomes BROKEN for the worker to
  * end, one that carries another role's state than the first waiter's becomes
  * RESETTING, and one that the strategy wants validated VALIDATING.
  */
@@ -227,7 +238,7 @@ ep_conn_give(EpPool *pool, EpConn *conn)
 	EpGiven		given = EP_GIVEN_TO_NOBODY;
 	int			proc = pool->wait_head;
 
-	if (ep_conn_must_go(pool, conn))
+	if (ep_conn_must_go(pool, conn) || over_ration(pool))
 	{
 		ep_conn_to_broken(conn);
 		return EP_GIVEN_TO_WORKER;

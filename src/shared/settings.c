@@ -79,7 +79,7 @@ const EpSettingDef ep_setting_defs[EP_NSETTINGS] = {
 		  "Connections beyond max_size when all are busy, closed when released."),
 	COUNT(EP_S_TARGET_FREE_CONNECTIONS, "target_free_connections", 3, 0, MAX_COUNT, ZERO | ACTS,
 		  "Idle connections that scaling keeps ready beside those in use."),
-	COUNT(EP_S_MAX_SERVER_CONNECTIONS, "max_server_connections", 0, 0, MAX_COUNT, ZERO | SERVER_ONLY,
+	COUNT(EP_S_MAX_SERVER_CONNECTIONS, "max_server_connections", 0, 0, MAX_COUNT, ZERO | SERVER_ONLY | ACTS,
 		  "Most connections of all pools of one server."),
 	DURATION(EP_S_IDLE_TIMEOUT, "idle_timeout", 300, ZERO | ACTS,
 			 "Closes a connection that is idle for longer than this."),

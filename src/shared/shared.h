@@ -17,6 +17,13 @@
  *		and no other pool's lock.  Backends and workers may wait for it; nobody
  *		waits for anything else while holding it.
  *
+ *	EpControl.cap_lock (one LWLock)	the right to make the number of connections
+ *		of a server's pools larger (EpPool.size of all that have its database and
+ *		server): who has it counts them, and takes a place if
+ *		max_server_connections leaves one.  They become fewer without it.  It is
+ *		taken before a pool's lock, never after, and never with registry_lock; by
+ *		workers alone, so no backend ever waits for it.
+ *
  *	EpControl.slot_lock (a spinlock)	the list of free EpConn slots.  It may be
  *		taken under a pool's lock.
  *
@@ -41,6 +48,7 @@
 #include "utils/timestamp.h"
 
 #include "brain/breaker.h"
+#include "brain/fairness.h"
 #include "brain/load.h"
 #include "brain/tuner.h"
 #include "shared/eventkind.h"
@@ -177,6 +185,9 @@ typedef struct EpPool
 	uint64		scaled_down_us;
 	EpObserved	observed;		/* what the strategy goes by */
 	EpTuner		tuner;			/* of strategy dynamic, else all zero; the worker alone writes it */
+	int			ration;			/* most connections while others that share a cap miss theirs, or EP_NO_RATION */
+	double		demand;			/* leased and waiters, of late; as of demand_us, kept by the worker */
+	uint64		demand_us;
 
 	/* queue of waiters: proc numbers, first come first served */
 	int			wait_head;
@@ -414,6 +425,7 @@ typedef struct EpWorkerShared
 typedef struct EpControl
 {
 	LWLock		registry_lock;
+	LWLock		cap_lock;
 	slock_t		slot_lock;
 	int			free_head;		/* slot_lock: list of FREE connections through EpConn.next */
 	int			n_free;			/* slot_lock */

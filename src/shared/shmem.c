@@ -116,6 +116,7 @@ init_control(void)
 
 	memset(ep_control, 0, sizeof(EpControl));
 	LWLockInitialize(&ep_control->registry_lock, tranche);
+	LWLockInitialize(&ep_control->cap_lock, tranche);
 	SpinLockInit(&ep_control->slot_lock);
 	ConditionVariableInit(&ep_control->place_freed);
 	ep_control->max_pools = ep_max_pools;

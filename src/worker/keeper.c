@@ -348,6 +348,7 @@ ep_keeper_tick(uint64 now_us)
 			ep_events_flush(pool, now_us);
 		ep_upkeep_pool(pool, now_us, timer);
 	}
+	ep_sharer_tick(now_us, timer);
 	if (timer)
 	{
 		ep_upkeep_leases(now_us);

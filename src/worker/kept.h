@@ -128,6 +128,12 @@ extern bool ep_scaler_open(EpPool *pool, const EpSizingInput *in, const EpSizing
 extern void ep_scaler_shrink(EpPool *pool, const EpSizingInput *in, const EpSizing *sizing);
 extern void ep_scaler_remember(EpPool *pool, int grow_above, bool growing);
 
+/* sharer.c */
+extern bool ep_sharer_reserve(EpPool *pool);
+extern void ep_sharer_reserved(void);
+extern void ep_sharer_refused(void);
+extern void ep_sharer_tick(uint64 now_us, bool timer);
+
 /* watchdog.c */
 extern void ep_watchdog_tick(void);
 

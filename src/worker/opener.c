@@ -237,7 +237,7 @@ ep_opener_give_up(EpKept *kept)
 }
 
 /*
- * Starts to open one connection, if there is a slot for it; returns whether
+ * Starts to open one connection, if there is a place for it; returns whether
  * there was.  overflow: it is beyond max_size; probe: a health check's.  Called
  * with no lock held.
  */
@@ -251,6 +251,8 @@ ep_opener_open(EpPool *pool, bool overflow, bool probe)
 	uint64		conn_id = 0;
 	uint64		failed_before = 0;
 
+	if (!ep_sharer_reserve(pool))
+		return false;
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	conn = pool->in_use && !pool->closing && !pool->paused ? ep_conn_alloc(pool, ep_keeper_epoch(), overflow, probe) : NULL;
 	if (conn)
@@ -264,6 +266,7 @@ ep_opener_open(EpPool *pool, bool overflow, bool probe)
 			pool->lost = false;
 	}
 	LWLockRelease(&pool->lock);
+	ep_sharer_reserved();
 	if (conn == NULL)
 		return false;
 

@@ -114,6 +114,24 @@ ep_pool_note_scaling(EpPool *pool, const EpSizingInput *in, const EpSizing *sizi
 						   in->load, in->load_1m, in->load_5m, sizing->target)));
 }
 
+/*
+ * There was no place for all that was to be opened.  Who waits may have a right
+ * to another pool's; what was to be filled is full, unless it waits for the
+ * places of connections that it is to replace.
+ */
+static void
+no_place(EpPool *pool, const EpSizingInput *in, const EpSizing *sizing)
+{
+	if (in->waiting > 0)
+		ep_sharer_refused();
+	if (sizing->scaling != EP_SCALING_FILL || in->ending > 0)
+		return;
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	if (pool->n_outdated == 0)
+		pool->fill_target = 0;
+	LWLockRelease(&pool->lock);
+}
+
 /* Begins to open what was decided.  Returns false if there was no place for all of it.  No lock is held. */
 bool
 ep_scaler_open(EpPool *pool, const EpSizingInput *in, const EpSizing *sizing)
@@ -125,6 +143,8 @@ ep_scaler_open(EpPool *pool, const EpSizingInput *in, const EpSizing *sizing)
 		n++;
 	if (n > 0 && sizing->scaling != EP_SCALING_NONE)
 		ep_pool_note_scaling(pool, in, sizing, n);
+	if (n < wanted)
+		no_place(pool, in, sizing);
 	return n == wanted;
 }
 

@@ -63,6 +63,7 @@ SELECT name || ' ' || value || ': ' || on_server(format('%I %L', name, value)) F
   ('max_size', '1'), ('max_size', '0'),
   ('max_overflow', '0'), ('max_overflow', '-1'),
   ('target_free_connections', '0'), ('target_free_connections', 'x'),
+  ('max_server_connections', '0'), ('max_server_connections', '10000'), ('max_server_connections', '10001'), ('max_server_connections', '-1'),
   ('idle_timeout', '0'), ('idle_timeout', '1ms'), ('idle_timeout', '0.5ms'), ('idle_timeout', '30d'), ('idle_timeout', '31d'),
   ('max_lifetime', '0'), ('max_lifetime', '1h'), ('max_lifetime', '-1'),
   ('connect_timeout', '0'), ('connect_timeout', '200ms'), ('connect_timeout', 'soon'),
@@ -92,7 +93,6 @@ SELECT name || ' ' || value || ': ' || on_server(format('%I %L', name, value)) F
 
 -- The others: only their default is accepted, so that none is believed to act
 SELECT name || ' ' || value || ': ' || split_part(on_server(format('%I %L', name, value)), E'\n', 1) FROM (VALUES
-  ('max_server_connections', '0'), ('max_server_connections', '5'),
   ('failover_enabled', 'off'), ('propagate_settings', 'TimeZone'), ('autocommit', 'off'),
   ('min_sessions', '1'), ('max_sessions', '1'), ('target_free_sessions', '1'),
   ('session_idle_timeout', '1'), ('session_max_lifetime', '1'), ('idle_in_session_timeout', '1'), ('session_timeout', '1'),

@@ -108,6 +108,12 @@ my @at = map { s/\.//r } slurp_file($local->logfile) =~ /:(\d\d\.\d{3}) .*pool "
 is(scalar(grep { ($at[$_] - $at[ $_ - 1 ]) % 60000 < 295 } 1 .. $#at), 0, 'a cool-down apart');
 is(of_pool('down', 'scale_ups, scale_downs, size, idle'), '0|4|2|2', 'the floor holds');
 
+# the first fill begins a cool-down, too
+define_pool($local, $remote, 'fresh', %plain, initial_size => 6, min_size => 0, target_free_connections => 1, scaling_cool_down => '1h');
+$local->safe_psql('postgres', "SELECT enhanced_pool.exec('fresh', 'SELECT 1')");
+pool_is('fresh', "uptime > '2 s' AND avg_load_5m < 0.3", 'a new pool that nobody uses');
+is(of_pool('fresh', 'size, scale_downs'), '6|0', 'has its connections still');
+
 # those unused for longest go first
 define_pool($local, $remote, 'oldest', %plain, initial_size => 4, min_size => 2, target_free_connections => 0, scaling_cool_down => '1h');
 lease('oldest', 0 .. 3);

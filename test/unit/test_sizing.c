@@ -73,6 +73,10 @@ static const Case cases[] = {
 	{"and no further ones meanwhile", {.max_size = 20, .target_free = 3, .min_size = 10, .size = 4, .idle = 1, .connecting = 3}, 0, 0, 10, 0, NULL},
 	{"but one at least", {.min_size = 10, .max_size = 20, .size = 1, .idle = 1}, 1, 0, 10, 0, "below min_size"},
 	{"a fill is not bound by that", {DEFAULTS, .fill_target = 15, .size = 5, .connecting = 5}, 10, 0, 3, 0, "first fill"},
+	{"rationed: none beyond what is its due", {DEFAULTS, .rationed = true, .ration = 4, .size = 4, .leased = 4, .waiting = 3}, 0, 0, 7, 0, NULL},
+	{"rationed: that much", {DEFAULTS, .rationed = true, .ration = 5, .size = 5, .leased = 4, .ending = 1, .waiting = 3}, 1, 0, 7, 0, "backends are waiting"},
+	{"rationed: idle ones make room", {DEFAULTS, .rationed = true, .ration = 4, .size = 9, .leased = 2, .idle = 7}, 0, 0, 5, 5, "another pool needs the place"},
+	{"rationed: no overflow", {DEFAULTS, .rationed = true, .ration = 20, .max_overflow = 9, .size = 20, .leased = 20, .waiting = 3}, 0, 0, 20, 0, NULL},
 	{"what is ending has gone", {DEFAULTS, .size = 25, .idle = 20, .ending = 5}, 0, 0, 3, 0, NULL},
 };
 
@@ -103,7 +107,8 @@ random_input(void)
 		.closing = unit_random(8) == 0, .failing = unit_random(4) == 0, .unused = unit_random(4) == 0,
 		.lost = unit_random(4) == 0, .probing = unit_random(4) == 0 ? 1 : 0,
 		.breaker = unit_random(4) == 0 ? EP_BREAKER_OPEN + unit_random(2) : EP_BREAKER_CLOSED,
-		.bound = unit_random(4) == 0 ? 1 + unit_random(20) : 0
+		.bound = unit_random(4) == 0 ? 1 + unit_random(20) : 0,
+		.rationed = unit_random(4) == 0, .ration = unit_random(20)
 	};
 
 	in.size = in.idle + in.leased + in.connecting + in.tended + in.ending;
@@ -150,7 +155,7 @@ check_scaling(int i, const EpSizingInput *in, const EpSizing *out)
 	CHECK((out->scaling == EP_SCALING_DOWN) == (out->shrink > 0), "round %d: counted as down", i);
 
 	/* whoever takes a connection wakes the worker if that would make it open more, but not otherwise */
-	if (in->closing || in->failing || opened > 0 || in->breaker != EP_BREAKER_CLOSED || in->bound > 0 || in->idle == 0 || in->lost || in->growing)
+	if (in->closing || in->failing || opened > 0 || in->breaker != EP_BREAKER_CLOSED || in->bound > 0 || in->idle == 0 || in->lost || in->growing || in->rationed)
 		return;
 	later.leased++;
 	later.idle--;
@@ -187,7 +192,8 @@ test_laws(void)
 		CHECK(in.breaker != EP_BREAKER_HALF_OPEN || in.connecting + in.probing == 0 || opened + out.probe == 0, "round %d: beside the one", i);
 		CHECK(!out.probe || in.breaker == EP_BREAKER_HALF_OPEN, "round %d: a test without need", i);
 		CHECK(in.bound == 0 || opened == 0 || in.size + opened <= in.bound, "round %d: the remote is full", i);
-		CHECK(in.closing || in.failing || in.breaker != EP_BREAKER_CLOSED || in.bound > 0 ||
+		CHECK(!in.rationed || opened == 0 || in.size - in.ending + opened <= in.ration, "round %d: ration", i);
+		CHECK(in.closing || in.failing || in.breaker != EP_BREAKER_CLOSED || in.bound > 0 || in.rationed ||
 			  served >= in.waiting || in.size + opened >= limit,
 			  "round %d: a waiter is left without a connection on its way", i);
 	}

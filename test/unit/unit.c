@@ -106,6 +106,7 @@ main(void)
 		{"unfinished", test_unfinished},
 		{"sizing", test_sizing},
 		{"scaling", test_scaling},
+		{"fairness", test_fairness},
 		{"load", test_load},
 		{"schedule", test_schedule},
 		{"spin", test_spin},
