@@ -302,6 +302,8 @@ dispose(EpPool *pool, EpConn *conn, EpLease *lease, bool broken)
 		(conn->dead && !(conn->terminated && in_the_middle(lease))))
 	{
 		pool->lost |= lease->broken;
+		if (lease->broken)
+			(void) ep_pool_want_recheck(pool);
 		ep_conn_to_broken(conn);
 		return EP_GIVEN_TO_WORKER;
 	}

@@ -162,8 +162,8 @@ may_barge(const EpConn *conn, int proc)
  * or put it on the idle list.  Caller holds the pool's lock, and passes what is
  * returned to ep_wake_given after releasing it.  A connection that is to go
  * (outdated, beyond the limits, pool closing) becomes BROKEN for the worker to
- * end, one that carries another role's state than the first waiter's becomes
- * RESETTING.
+ * end, one whose host may not be the wanted one any more VALIDATING, one that
+ * carries another role's state than the first waiter's RESETTING.
  */
 EpGiven
 ep_conn_give(EpPool *pool, EpConn *conn)
@@ -174,6 +174,11 @@ ep_conn_give(EpPool *pool, EpConn *conn)
 	if (ep_conn_must_go(pool, conn))
 	{
 		ep_conn_to_broken(conn);
+		return EP_GIVEN_TO_WORKER;
+	}
+	if (ep_conn_in_doubt(pool, conn))
+	{
+		ep_conn_to_validating(conn);
 		return EP_GIVEN_TO_WORKER;
 	}
 	if (proc >= 0 && ep_role_must_reset(pool, conn, ep_backends[proc].role))

@@ -194,6 +194,7 @@ ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer)
 		seen_version = MemoryContextAllocZero(TopMemoryContext, sizeof(uint32) * ep_control->max_pools);
 
 	ep_attempt_tick(pool, now_us);
+	ep_failover_tick(pool, now_us);
 	LWLockAcquire(&pool->lock, LW_SHARED);
 	read_input(pool, now_us, &in);
 	next_try_at = pool->next_try_at;

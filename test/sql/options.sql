@@ -77,6 +77,7 @@ SELECT name || ' ' || value || ': ' || on_server(format('%I %L', name, value)) F
   ('circuit_breaker_threshold', '0'), ('circuit_breaker_threshold', '10000'), ('circuit_breaker_threshold', '10001'),
   ('circuit_breaker_recovery', '1ms'), ('circuit_breaker_recovery', '0'),
   ('reset', 'NEVER'), ('reset', 'sometimes'),
+  ('failover_enabled', 'off'), ('failover_enabled', 'perhaps'),
   ('reset_query', 'RESET ALL'), ('reset_query', ''),
   ('connect_query', 'SET a.b = 1'), ('connect_query', ''),
   ('statement_cache_size', '0'), ('statement_cache_size', '-1'),
@@ -92,7 +93,7 @@ SELECT name || ' ' || value || ': ' || split_part(on_server(format('%I %L', name
   ('dynamic_scaling_enabled', 'on'), ('dynamic_scaling_enabled', 'off'),
   ('scale_up_threshold', '0.8'), ('scale_up_threshold', '0.9'), ('scale_up_threshold', '1.1'),
   ('scale_down_threshold', '0.2'), ('scaling_cool_down', '10'),
-  ('failover_enabled', 'off'), ('propagate_settings', 'TimeZone'), ('autocommit', 'off'),
+  ('propagate_settings', 'TimeZone'), ('autocommit', 'off'),
   ('min_sessions', '1'), ('max_sessions', '1'), ('target_free_sessions', '1'),
   ('session_idle_timeout', '1'), ('session_max_lifetime', '1'), ('idle_in_session_timeout', '1'), ('session_timeout', '1'),
   ('stats_enabled', 'off'), ('stats_emit_interval', '1')

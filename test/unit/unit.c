@@ -109,6 +109,7 @@ main(void)
 		{"schedule", test_schedule},
 		{"spin", test_spin},
 		{"breaker", test_breaker},
+		{"failover", test_failover},
 		{"deadlock", test_deadlock},
 		{"classify", test_classify},
 		{"tls", test_tls},

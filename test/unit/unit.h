@@ -43,6 +43,7 @@ extern void test_load(void);
 extern void test_schedule(void);
 extern void test_spin(void);
 extern void test_breaker(void);
+extern void test_failover(void);
 extern void test_deadlock(void);
 extern void test_classify(void);
 extern void test_tls(void);
