@@ -456,6 +456,7 @@ extern void ep_pool_pause(EpPool *pool);
 extern void ep_pool_resume(EpPool *pool);
 extern void ep_pool_recycle(EpPool *pool);
 extern void ep_pool_close(EpPool *pool);
+extern bool ep_pool_close_checked(EpPool *pool);
 extern void ep_pool_reset_stats(EpPool *pool);
 
 /* remote.c */
