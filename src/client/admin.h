@@ -11,6 +11,7 @@
 #include "postgres.h"
 #include "foreign/foreign.h"
 #include "utils/jsonb.h"
+#include "compat.h"
 #include "shared/shared.h"
 
 /* The pools of one server, or the one that belongs to one of its roles. */

@@ -156,10 +156,7 @@ close_again(const Question *question)
 	bool		closed;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	closed = pool->in_use && pool->generation == question->generation && pool->checked_only &&
-		pool->check.asked == pool->check.answered;
-	if (closed)
-		ep_pool_close(pool);
+	closed = pool->in_use && pool->generation == question->generation && ep_pool_close_checked(pool);
 	LWLockRelease(&pool->lock);
 	if (closed)
 		ep_wake_worker(pool->worker);

@@ -309,6 +309,8 @@ dispose(EpPool *pool, EpConn *conn, EpLease *lease, bool broken)
 		pool->lost |= lease->broken;
 		if (broken && !lease->broken && !conn->dead)
 			ep_conn_blame(conn, EP_END_UNCLEAN);
+		if (lease->broken)
+			(void) ep_pool_want_recheck(pool);
 		ep_conn_to_broken(conn);
 		return EP_GIVEN_TO_WORKER;
 	}

@@ -567,6 +567,7 @@ fill_hashes(EpPoolDef *def)
 	set = hash_on(set, &def->password_required, sizeof(bool));
 	def->set_hash = set;
 	def->remote_hash = ep_remote_hash(def);
+	def->session_attrs = ep_remote_session_attrs(def);
 }
 
 /* --------------------------------------------------------------- definition */

@@ -295,6 +295,41 @@ ep_turn_resend(EpTurn *turn)
 
 /* --------------------------------------------- what has nothing to do with the answer */
 
+/* The remote may have become something else than what target_session_attrs asks for. */
+static void
+doubt(EpTurn *turn)
+{
+	EpPool	   *pool = &ep_pools[turn->lease->pool];
+	bool		doubted;
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	doubted = ep_conn_doubt(pool, turn->conn);
+	LWLockRelease(&pool->lock);
+	if (doubted)
+		ep_wake_worker(pool->worker);
+}
+
+static void
+note_state(EpTurn *turn, bool *known, bool value)
+{
+	if (*known == value)
+		return;
+	*known = value;
+	doubt(turn);
+}
+
+/*
+ * Does the error say that nothing can be written there, although it could be?
+ * Then it may be that the statement asked for it, or that the remote has changed.
+ */
+static bool
+has_become_read_only(const EpTurn *turn, const EpErrorFields *fields)
+{
+	const EpHostState *state = &turn->conn->host_state;
+
+	return fields->sqlstate && strcmp(fields->sqlstate, "25006") == 0 && !state->hot_standby && !state->read_only;
+}
+
 static void
 note_parameter(EpTurn *turn, const EpMessage *msg)
 {
@@ -303,8 +338,10 @@ note_parameter(EpTurn *turn, const EpMessage *msg)
 
 	if (!ep_parse_parameter(msg, &name, &value))
 		ep_turn_unexpected(turn, msg);
-	if (strcmp(name, "in_hot_standby") == 0 || strcmp(name, "default_transaction_read_only") == 0)
-		turn->conn->read_only = strcmp(value, "on") == 0;
+	if (strcmp(name, "in_hot_standby") == 0)
+		note_state(turn, &turn->conn->host_state.hot_standby, strcmp(value, "on") == 0);
+	else if (strcmp(name, "default_transaction_read_only") == 0)
+		note_state(turn, &turn->conn->host_state.read_only, strcmp(value, "on") == 0);
 	else if (strcmp(name, "client_encoding") == 0 && pg_char_to_encoding(value) != GetDatabaseEncoding())
 	{
 		/*
@@ -357,6 +394,8 @@ note_error(EpTurn *turn, const EpMessage *msg)
 	copy.data = body;
 	if (!ep_parse_error(&copy, &fields))
 		ep_turn_unexpected(turn, msg);
+	if (has_become_read_only(turn, &fields))
+		doubt(turn);
 	fatal = fields.severity != NULL &&
 		(strcmp(fields.severity, "FATAL") == 0 || strcmp(fields.severity, "PANIC") == 0);
 	if (turn->failed && !fatal)

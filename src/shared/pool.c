@@ -504,6 +504,23 @@ ep_pool_close(EpPool *pool)
 	return true;
 }
 
+/*
+ * A pool that was opened for a health check alone ends when nobody waits for
+ * the outcome any more, unless somebody has begun to use it meanwhile.  Caller
+ * holds the pool's lock.  Returns whether it was closed.
+ */
+bool
+ep_pool_close_checked(EpPool *pool)
+{
+	if (!pool->checked_only || pool->closing || pool->check.asked != pool->check.answered)
+		return false;
+	/* leases from before it was closed are no use of it */
+	pool->checked_only = ep_pool_size(pool) <= pool->n_outdated && pool->n_waiting == 0;
+	if (pool->checked_only)
+		ep_pool_close(pool);
+	return pool->checked_only;
+}
+
 /* Does an open pool belong to a set?  Caller holds its lock. */
 bool
 ep_pool_in_set(const EpPool *pool, const EpPoolSet *set)

@@ -229,8 +229,9 @@ must_validate(const EpPool *pool, const EpConn *conn)
  * or put it on the idle list.  Caller holds the pool's lock, and passes what is
  * returned to ep_wake_given after releasing it.  A connection that is to go
  * (outdated, beyond limits or ration, pool closing) becomes BROKEN for the worker to
- * end, one that carries another role's state than the first waiter's becomes
- * RESETTING, and one that the strategy wants validated VALIDATING.
+ * end, one whose host may not be the wanted one any more VALIDATING, one that
+ * carries another role's state than the first waiter's RESETTING, and one that
+ * the strategy wants validated VALIDATING.
  */
 EpGiven
 ep_conn_give(EpPool *pool, EpConn *conn)
@@ -241,6 +242,11 @@ ep_conn_give(EpPool *pool, EpConn *conn)
 	if (ep_conn_must_go(pool, conn) || over_ration(pool))
 	{
 		ep_conn_to_broken(conn);
+		return EP_GIVEN_TO_WORKER;
+	}
+	if (ep_conn_in_doubt(pool, conn))
+	{
+		ep_conn_to_validating(conn);
 		return EP_GIVEN_TO_WORKER;
 	}
 	if (proc >= 0 && ep_role_must_reset(pool, conn, ep_backends[proc].role))

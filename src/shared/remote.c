@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * remote.c
- *		Which pools have the same remote.
+ *		Where a definition leads: which pools have the same remote, and what it
+ *		is to be.
  *
  *-------------------------------------------------------------------------
  */
@@ -42,4 +43,19 @@ ep_remote_hash(const EpPoolDef *def)
 	for (int i = 0; i < NKEYS; i++)
 		hash = hash_bytes_extended((const unsigned char *) values[i], (int) strlen(values[i]) + 1, hash);
 	return hash;
+}
+
+/* What target_session_attrs asks for.  def is resolved but for its hashes. */
+EpSessionAttrs
+ep_remote_session_attrs(const EpPoolDef *def)
+{
+	for (const char *p = def->texts.data + def->conninfo; *p; p += strlen(p) + 1)
+	{
+		bool		found = strcmp(p, "target_session_attrs") == 0;
+
+		p += strlen(p) + 1;
+		if (found)
+			return ep_failover_attrs(p);
+	}
+	return EP_ATTRS_ANY;
 }

@@ -117,7 +117,7 @@ const EpSettingDef ep_setting_defs[EP_NSETTINGS] = {
 		  "Consecutive failures that open the circuit breaker."),
 	DURATION(EP_S_CIRCUIT_BREAKER_RECOVERY, "circuit_breaker_recovery", 30, ACTS,
 			 "Time until an open circuit breaker lets a trial through."),
-	SWITCH(EP_S_FAILOVER_ENABLED, "failover_enabled", 1, 0,
+	SWITCH(EP_S_FAILOVER_ENABLED, "failover_enabled", 1, ACTS,
 		   "Replaces connections to a host that is no longer the wanted one."),
 	CHOICE(EP_S_RESET, "reset", EP_RESET_AUTO, reset_values, ACTS,
 		   "When a connection is reset before it is used again."),

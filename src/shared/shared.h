@@ -49,6 +49,7 @@
 
 #include "brain/breaker.h"
 #include "brain/fairness.h"
+#include "brain/failover.h"
 #include "brain/load.h"
 #include "brain/tuner.h"
 #include "shared/eventkind.h"
@@ -91,6 +92,7 @@ typedef struct EpPoolDef
 	uint64		conn_hash;		/* of all that a connection is made from, password included */
 	uint64		set_hash;		/* of all other settings */
 	uint64		remote_hash;	/* of host, port, dbname and user: pools with the same one have one remote */
+	EpSessionAttrs session_attrs;	/* target_session_attrs */
 	bool		password_given; /* the mapping has a password */
 	bool		password_required;	/* false only if the mapping says so */
 	bool		demand_password;	/* connect only to a server that asks for it: others than a superuser use the mapping */
@@ -208,6 +210,7 @@ typedef struct EpPool
 	bool		lost;			/* the remote ended a connection, and no connect has begun since */
 	int			bound;			/* until bound_until_us the remote takes no more connections than this */
 	uint64		bound_until_us;
+	EpRecheck	recheck;		/* do connections still lead to the host that is wanted? */
 
 	/* is the remote well? */
 	EpBreaker	breaker;
@@ -347,6 +350,9 @@ typedef struct EpConn
 	bool		cancel_wanted;	/* holder asks the worker to send a cancel request */
 	bool		cancel_busy;	/* worker: a cancel request is not finished */
 	bool		needs_rollback; /* with RESETTING: ROLLBACK first */
+	bool		doubted;		/* its host may not be the one that is wanted any more */
+	bool		fitted;			/* it was when it was opened */
+	uint64		checked_us;		/* when that was last looked at */
 	bool		dead;			/* worker saw the remote's end of file, or it is to be ended anyway */
 	bool		terminated;		/* an administrator has it ended: its user gets 57P01 */
 	bool		leak_reported;	/* this lease was logged as held for too long */
@@ -380,7 +386,7 @@ typedef struct EpConn
 	char		tx_status;		/* of the last ReadyForQuery: I, T, E */
 	bool		dirty;			/* carries state that a reset must clear */
 	bool		name_set;		/* application_name was changed for a named lease */
-	bool		read_only;		/* in_hot_standby or default_transaction_read_only as last reported */
+	EpHostState host_state;		/* as last reported or asked for */
 	TimestampTz query_start;
 	EpConnStats stats;
 	uint64		stmt_counter;	/* number of the last statement name used, never falls */
@@ -503,10 +509,19 @@ extern bool ep_pool_pause(EpPool *pool);
 extern bool ep_pool_resume(EpPool *pool);
 extern bool ep_pool_recycle(EpPool *pool);
 extern bool ep_pool_close(EpPool *pool);
+extern bool ep_pool_close_checked(EpPool *pool);
 extern bool ep_pool_reset_stats(EpPool *pool);
 
 /* remote.c */
 extern uint64 ep_remote_hash(const EpPoolDef *def);
+extern EpSessionAttrs ep_remote_session_attrs(const EpPoolDef *def);
+
+/* failover.c */
+extern bool ep_failover_acts(const EpPool *pool);
+extern bool ep_pool_want_recheck(EpPool *pool);
+extern bool ep_conn_doubt(EpPool *pool, EpConn *conn);
+extern bool ep_conn_in_doubt(const EpPool *pool, const EpConn *conn);
+extern bool ep_conn_unfit(const EpPool *pool, const EpConn *conn);
 
 /* queue.c: waiters, and who gets a connection that became available */
 typedef struct EpGiven

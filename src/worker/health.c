@@ -76,9 +76,8 @@ static void
 close_checked(EpPool *pool, uint64 now_us)
 {
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	if (pool->checked_only && !pool->closing && pool->check.asked == pool->check.answered &&
-		now_us > pool->last_probe_us + CLOSE_CHECKED_US)
-		ep_pool_close(pool);
+	if (now_us > pool->last_probe_us + CLOSE_CHECKED_US)
+		(void) ep_pool_close_checked(pool);
 	LWLockRelease(&pool->lock);
 }
 

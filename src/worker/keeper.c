@@ -84,7 +84,11 @@ peer_gone(EpKept *kept)
 	if (conn->conn_id == kept->conn_id)
 	{
 		conn->dead = true;
-		pool->lost |= conn->state == EP_IDLE || conn->state == EP_LEASED;
+		if (conn->state == EP_IDLE || conn->state == EP_LEASED)
+		{
+			pool->lost = true;
+			(void) ep_pool_want_recheck(pool);
+		}
 		if (conn->state == EP_IDLE)
 			ep_conn_to_broken(conn);
 		else if (conn->state == EP_LEASED)
@@ -194,7 +198,7 @@ ep_kept_rest(EpKept *kept)
 	ep_watch_set(&kept->watch, kept->fd, EPOLLRDHUP);
 }
 
-/* The connection is idle and clean: to a waiter or to the idle list. */
+/* The connection is idle and clean: to a waiter or to the idle list, if it still leads to the right host. */
 void
 ep_kept_give(EpKept *kept)
 {
@@ -202,6 +206,8 @@ ep_kept_give(EpKept *kept)
 	EpConn	   *conn = ep_kept_conn(kept);
 	EpGiven		given;
 
+	if (ep_failover_leave(kept))
+		return;
 	ep_kept_rest(kept);
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	given = ep_conn_give(pool, conn);
@@ -239,7 +245,11 @@ ep_kept_break(EpKept *kept, const char *why)
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	/* one that was to be ended anyway is no sign that something is wrong */
-	pool->lost |= conn->dead || !ep_conn_must_go(pool, conn);
+	if (conn->dead || !ep_conn_must_go(pool, conn))
+	{
+		pool->lost = true;
+		(void) ep_pool_want_recheck(pool);
+	}
 	ep_conn_blame(conn, conn->terminated ? EP_END_TERMINATED : reason_of_task(kept->task));
 	ep_conn_to_broken(conn);
 	strlcpy(name, pool->def.name, sizeof(name));

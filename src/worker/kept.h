@@ -105,6 +105,10 @@ extern void ep_health_answer(EpKept *kept, EpCheckOutcome outcome, const char *e
 extern void ep_health_ask(EpKept *kept);
 extern void ep_health_talked(EpKept *kept, EpTalkState state);
 
+/* failover.c */
+extern void ep_failover_tick(EpPool *pool, uint64 now_us);
+extern bool ep_failover_leave(EpKept *kept);
+
 /* tender.c */
 extern void ep_tender_tick(EpKept *kept, EpConnState state, uint64 now_us);
 extern void ep_tender_talked(EpKept *kept, EpTalkState state);

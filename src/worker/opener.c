@@ -88,7 +88,8 @@ ready(EpKept *kept)
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	conn->tx_status = 'I';
-	conn->read_only = kept->talk.read_only == 1;
+	ep_talk_read_state(&kept->talk, &conn->host_state);
+	conn->fitted = ep_failover_fits(pool->def.session_attrs, conn->host_state);
 	conn->last_used_us = conn->last_validated_us = ep_now_us();
 	conn->last_used_at = conn->last_validated_at = GetCurrentTimestamp();
 	conn->announced = !conn->probe;
@@ -114,10 +115,9 @@ static void
 set_up(EpKept *kept)
 {
 	const char *connect_query = ep_kept_text(ep_kept_pool(kept), EP_S_CONNECT_QUERY);
-	int			read_only = kept->talk.read_only;
 
+	ep_talk_read_state(&kept->talk, &ep_kept_conn(kept)->host_state);
 	ep_talk_begin(&kept->talk);
-	kept->talk.read_only = read_only;
 	ep_opener_put_settings(kept);
 	if (connect_query[0] != '\0')
 		ep_talk_query(&kept->talk, &kept->wire, connect_query);
@@ -147,6 +147,21 @@ ep_opener_talked(EpKept *kept, EpTalkState state)
 
 /* ---------------------------------------------------------------- the walk */
 
+/* What the server is: as it said when it let us in, else what libpq made sure of. */
+static EpHostState
+state_of(PGconn *pg, EpSessionAttrs attrs)
+{
+	EpHostState state = ep_failover_assumed(attrs);
+	const char *hot_standby = PQparameterStatus(pg, "in_hot_standby");
+	const char *read_only = PQparameterStatus(pg, "default_transaction_read_only");
+
+	if (hot_standby)
+		state.hot_standby = strcmp(hot_standby, "on") == 0;
+	if (read_only)
+		state.read_only = strcmp(read_only, "on") == 0;
+	return state;
+}
+
 /* Takes over what the connector brought.  Returns false if there is no descriptor for it. */
 static bool
 adopt(EpKept *kept, EpWalkResult *result)
@@ -174,6 +189,8 @@ adopt(EpKept *kept, EpWalkResult *result)
 	conn->tls = kept->relay != NULL;
 	conn->created_at = GetCurrentTimestamp();
 	conn->created_us = ep_now_us();
+	conn->checked_us = conn->created_us;
+	conn->host_state = state_of(kept->pg, pool->def.session_attrs);
 	conn->expires_us = ep_schedule_expiry_us(conn->created_us, lifetime, pg_prng_double(&pg_global_prng_state));
 	LWLockRelease(&pool->lock);
 	return kept->fd >= 0;

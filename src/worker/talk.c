@@ -30,7 +30,7 @@ ep_talk_begin(EpTalk *talk)
 {
 	memset(talk, 0, sizeof(EpTalk));
 	talk->tx_status = 'I';
-	talk->read_only = -1;
+	talk->hot_standby = talk->read_only = talk->rows = -1;
 	talk->encoding = -1;
 }
 
@@ -48,6 +48,37 @@ ep_talk_query(EpTalk *talk, EpWire *wire, const char *sql)
 {
 	ep_wire_put_query(wire, sql);
 	talk->answers++;
+}
+
+/*
+ * Asks what the server is; to be the last.  Servers before 14, and poolers in
+ * between, do not report it by themselves.  Rows are dropped unread here, so
+ * the answer is how many there are.
+ */
+void
+ep_talk_ask_state(EpTalk *talk, EpWire *wire)
+{
+	talk->state_asked = true;
+	ep_talk_query(talk, wire,
+				  "SELECT FROM pg_catalog.generate_series(1,"
+				  " CASE WHEN pg_catalog.pg_is_in_recovery() THEN 1 ELSE 0 END OPERATOR(pg_catalog.+)"
+				  " CASE WHEN pg_catalog.current_setting('default_transaction_read_only')::boolean THEN 2 ELSE 0 END)");
+}
+
+/* Changes state to what the answers say, as far as they do. */
+void
+ep_talk_read_state(const EpTalk *talk, EpHostState *state)
+{
+	if (talk->state_asked && talk->rows >= 0)
+	{
+		state->hot_standby = (talk->rows & 1) != 0;
+		state->read_only = (talk->rows & 2) != 0;
+		return;
+	}
+	if (talk->hot_standby >= 0)
+		state->hot_standby = talk->hot_standby == 1;
+	if (talk->read_only >= 0)
+		state->read_only = talk->read_only == 1;
 }
 
 /*
@@ -101,8 +132,10 @@ note_parameter(EpTalk *talk, const EpMessage *msg)
 
 	if (!ep_parse_parameter(msg, &name, &value))
 		return;
-	if (strcmp(name, "in_hot_standby") == 0 || strcmp(name, "default_transaction_read_only") == 0)
-		talk->read_only = Max(talk->read_only, 0) | (strcmp(value, "on") == 0);
+	if (strcmp(name, "in_hot_standby") == 0)
+		talk->hot_standby = strcmp(value, "on") == 0;
+	else if (strcmp(name, "default_transaction_read_only") == 0)
+		talk->read_only = strcmp(value, "on") == 0;
 	else if (strcmp(name, "client_encoding") == 0)
 	{
 		talk->encoding = pg_char_to_encoding(value);
@@ -123,6 +156,8 @@ note_tag(EpTalk *talk, const EpMessage *msg)
 
 	ep_reader_init(&r, msg);
 	tag = ep_read_string(&r);
+	if (strncmp(tag, "SELECT ", 7) == 0)
+		talk->rows = atoi(tag + 7);
 	if (strncmp(tag, "DISCARD ALL", 11) == 0 || strncmp(tag, "DEALLOCATE", 10) == 0)
 		talk->forget = true;
 }

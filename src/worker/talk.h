@@ -29,7 +29,10 @@ typedef struct EpTalk
 	bool		strict;			/* nothing but asynchronous messages and ReadyForQuery may come */
 	bool		forget;			/* the remote has dropped its prepared statements */
 	char		tx_status;		/* of the last ReadyForQuery */
-	int			read_only;		/* -1: nothing reported, else what was last reported */
+	int			hot_standby;	/* -1: nothing reported, else what was last reported */
+	int			read_only;		/* default_transaction_read_only, likewise */
+	bool		state_asked;	/* the last answer is ep_talk_ask_state's */
+	int			rows;			/* of the last SELECT, -1: none */
 	int			encoding;		/* client_encoding, likewise */
 	bool		dates_garbled;	/* the same of DateStyle and IntervalStyle, see ep_parameter_garbles */
 	bool		intervals_garbled;
@@ -40,6 +43,8 @@ typedef struct EpTalk
 extern void ep_talk_begin(EpTalk *talk);
 extern void ep_talk_sync(EpTalk *talk, EpWire *wire);
 extern void ep_talk_query(EpTalk *talk, EpWire *wire, const char *sql);
+extern void ep_talk_ask_state(EpTalk *talk, EpWire *wire);
+extern void ep_talk_read_state(const EpTalk *talk, EpHostState *state);
 extern bool ep_talk_resume(EpTalk *talk, EpWire *wire, const EpUnfinished *unfinished);
 extern EpTalkState ep_talk_step(EpTalk *talk, EpWire *wire);
 extern bool ep_talk_fits(EpTalk *talk, int encoding);

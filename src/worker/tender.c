@@ -239,8 +239,7 @@ end_reset(EpKept *kept)
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	if (kept->talk.forget)
 		ep_conn_forget_statements(conn);
-	if (kept->talk.read_only >= 0)
-		conn->read_only = kept->talk.read_only == 1;
+	ep_talk_read_state(&kept->talk, &conn->host_state);
 	conn->last_role = InvalidOid;
 	conn->dirty = conn->name_set = conn->needs_rollback = false;
 	conn->tx_status = 'I';
@@ -257,12 +256,22 @@ static void
 begin_validation(EpKept *kept, uint64 now_us)
 {
 	EpPool	   *pool = ep_kept_pool(kept);
+	EpConn	   *conn = ep_kept_conn(kept);
+	bool		asks_state;
 
 	if (unwanted(kept))
 		return;
 	ep_wire_reset(&kept->wire, kept->fd);
 	ep_talk_begin(&kept->talk);
 	ep_talk_query(&kept->talk, &kept->wire, ep_kept_text(pool, EP_S_VALIDATION_QUERY));
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	/* whatever happens from here on is reason to look once more */
+	conn->checked_us = now_us;
+	conn->doubted = false;
+	asks_state = ep_failover_acts(pool);
+	LWLockRelease(&pool->lock);
+	if (asks_state)
+		ep_talk_ask_state(&kept->talk, &kept->wire);
 	ep_kept_run(kept, EP_TASK_VALIDATE, now_us + VALIDATE_TIMEOUT_US);
 }
 
@@ -282,8 +291,7 @@ end_validation(EpKept *kept, bool valid)
 	{
 		conn->last_validated_us = pool->last_success_us = ep_now_us();
 		conn->last_validated_at = GetCurrentTimestamp();
-		if (kept->talk.read_only >= 0)
-			conn->read_only = kept->talk.read_only == 1;
+		ep_talk_read_state(&kept->talk, &conn->host_state);
 	}
 	else
 	{

@@ -219,6 +219,7 @@ ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer)
 	ep_attempt_tick(pool, now_us);
 	if (timer)
 		ep_tuning_tick(pool, now_us);
+	ep_failover_tick(pool, now_us);
 	LWLockAcquire(&pool->lock, LW_SHARED);
 	read_input(pool, now_us, &in);
 	ep_scaler_read(pool, now_us, &in, &load);

@@ -31,7 +31,8 @@ use Test::More;
 use Time::HiRes qw(usleep time);
 
 our @EXPORT = qw(
-  start_local start_remote start_pair remote_options tls_of define_pool pool_sql drop_pool
+  start_local start_remote start_standby start_pair remote_options options_of_hosts
+  tls_of define_pool pool_sql drop_pool
   check_clean remote_connections worker_pid worker_surplus fd_count poll_until
   start_session begin_query end_query fails_with
 );
@@ -70,15 +71,16 @@ sub start_local
 	return $node;
 }
 
-# start_remote([name => ..., conf => ..., tls => 0]): a plain server with the role
-# ep_user, who may create tables in public and must give a password.
+# start_remote([name => ..., conf => ..., tls => 0, streaming => 1]): a plain server with
+# the role ep_user, who may create tables in public and must give a password.
+# streaming: it can have standbys.
 sub start_remote
 {
 	my %args = (name => 'remote', conf => '', @_);
 	my $tls = $args{tls} // ($ENV{TLS} && $args{conf} !~ /^\s*ssl\s*=/m);
 	my $node = PostgreSQL::Test::Cluster->new($args{name});
 
-	$node->init;
+	$node->init(allows_streaming => $args{streaming});
 	$node->append_conf('postgresql.conf', $common_conf);
 	if ($tls)
 	{
@@ -96,6 +98,20 @@ sub start_remote
 	$node->safe_psql('postgres',
 		"CREATE ROLE $REMOTE_USER LOGIN PASSWORD '$REMOTE_PASSWORD';"
 		  . "GRANT CREATE ON SCHEMA public TO $REMOTE_USER");
+	return $node;
+}
+
+# start_standby($primary, $name): a hot standby, up to date.
+sub start_standby
+{
+	my ($primary, $name) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$primary->backup("for_$name");
+	$node->init_from_backup($primary, "for_$name", has_streaming => 1);
+	$node->start;
+	$primary->wait_for_catchup($node);
+	$tls_of{$name} = $tls_of{ $primary->name };
 	return $node;
 }
 
@@ -152,6 +168,20 @@ sub remote_options
 
 	return (host => $remote->host, port => $remote->port) unless $tls;
 	return (host => '127.0.0.1', port => $remote->port, sslmode => 'verify-full', sslrootcert => $tls->{cert});
+}
+
+# options_of_hosts(@remotes): the same for a list of hosts, of which the others are
+# standbys of the first, or were.
+sub options_of_hosts
+{
+	my @hosts = map { { remote_options($_) } } @_;
+	my %options = %{ $hosts[0] };
+
+	foreach my $key ('host', 'port')
+	{
+		$options{$key} = join(',', map { $_->{$key} } @hosts);
+	}
+	return %options;
 }
 
 # start_pair([local_conf => ..., remote_conf => ..., tls => 0]): one of each.

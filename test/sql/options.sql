@@ -82,6 +82,7 @@ SELECT name || ' ' || value || ': ' || on_server(format('%I %L', name, value)) F
   ('scale_down_threshold', '0'), ('scale_down_threshold', '0.2'), ('scale_down_threshold', '-0.1'),
   ('scaling_cool_down', '0'), ('scaling_cool_down', '30d'), ('scaling_cool_down', '0.5ms'),
   ('reset', 'NEVER'), ('reset', 'sometimes'),
+  ('failover_enabled', 'off'), ('failover_enabled', 'perhaps'),
   ('reset_query', 'RESET ALL'), ('reset_query', ''),
   ('connect_query', 'SET a.b = 1'), ('connect_query', ''),
   ('statement_cache_size', '0'), ('statement_cache_size', '-1'),
@@ -93,7 +94,7 @@ SELECT name || ' ' || value || ': ' || on_server(format('%I %L', name, value)) F
 
 -- The others: only their default is accepted, so that none is believed to act
 SELECT name || ' ' || value || ': ' || split_part(on_server(format('%I %L', name, value)), E'\n', 1) FROM (VALUES
-  ('failover_enabled', 'off'), ('propagate_settings', 'TimeZone'), ('autocommit', 'off'),
+  ('propagate_settings', 'TimeZone'), ('autocommit', 'off'),
   ('min_sessions', '1'), ('max_sessions', '1'), ('target_free_sessions', '1'),
   ('session_idle_timeout', '1'), ('session_max_lifetime', '1'), ('idle_in_session_timeout', '1'), ('session_timeout', '1'),
   ('stats_enabled', 'off'), ('stats_emit_interval', '1')

@@ -78,9 +78,31 @@ is($local->safe_psql('postgres', "SET ROLE boss; SELECT healthy, error FROM enha
 is(of_pool('p', 'breaker, health_check_failures'), 'closed|0', 'what one role was refused is not held against the other');
 $local->safe_psql('postgres', "DROP USER MAPPING FOR app SERVER p");
 
+# One that was closed, but for a lease that is out.
+my $session = start_session($local);
+$session->query_safe("SELECT enhanced_pool.acquire('p', hold => true) AS lease \\gset");
+$local->safe_psql('postgres', "SELECT enhanced_pool.close_pool('p')");
+is(checked('p'), 'postgres|t|t|', 'a pool that was closed while a lease is out');
+is($local->safe_psql('postgres', "SELECT state FROM enhanced_pool.pools WHERE pool = 'p'"), 'closed', 'is closed again');
+is($session->query_safe("SELECT enhanced_pool.exec(:lease, 'SELECT 1')"), 1, 'the lease goes on');
+# somebody who comes meanwhile opens it for good
+my $asker = start_session($local);
+my $worker_pids = $local->safe_psql('postgres', "SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE backend_type = 'enhanced_pool worker'");
+kill 'STOP', split ' ', $worker_pids;
+begin_query($asker, check('p'));
+ok($local->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE '%health_check(''p'')%' AND wait_event_type = 'Extension'"), 'a test is asked for');
+begin_query($session, "SELECT enhanced_pool.release(:lease);\n" . sprintf($ask, 'p'));
+ok($local->poll_query_until('postgres', "SELECT count(*) = 1 FROM enhanced_pool.waiters"), 'and a connection');
+kill 'CONT', split ' ', $worker_pids;
+($out, $err) = end_query($session);
+is("$out|$err", "t\n1|", 'who wants a connection gets one');
+($out, $err) = end_query($asker);
+is("$out|$err", 'postgres|t|t||', 'and who asked an answer');
+pool_is('p', "state = 'active' AND size = 1 AND idle = 1", 'the pool stays open');
+$asker->quit;
+
 # --------------------------------------------------------------------- no test was made
 
-my $session = start_session($local);
 define_pool($local, $remote, 'big', @calm, max_size => 5, dbname => 'template1');
 $session->query_safe("SELECT enhanced_pool.acquire('big', hold => true)") foreach 1 .. 5;
 pool_is('big', 'active = 5', 'all of enhanced_pool.max_connections are used');

@@ -113,6 +113,7 @@ main(void)
 		{"strategy", test_strategy},
 		{"tuner", test_tuner},
 		{"breaker", test_breaker},
+		{"failover", test_failover},
 		{"deadlock", test_deadlock},
 		{"classify", test_classify},
 		{"tls", test_tls},
