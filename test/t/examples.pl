@@ -1,6 +1,6 @@
 # The SQL examples of README.md and doc/*.md are run, in their order, as a reader
 # would: what stands for his own server and certificate (db1.example.com and
-# db2.example.com, '5432', '/etc/postgresql/remote-ca.crt') is replaced, nothing else.
+# db2.example.com, 5432, '/etc/postgresql/remote-ca.crt') is replaced, nothing else.
 #
 # Each page has a local database and a remote one of its own; each block is a psql of
 # its own.  A comment before a block says what differs from a superuser's psql that
@@ -77,7 +77,7 @@ sub of_reader
 	my ($sql) = @_;
 	my $port = $remote->port;
 
-	return $sql =~ s/\bdb[12]\.example\.com\b/127.0.0.1/gr =~ s/'5432'/'$port'/gr
+	return $sql =~ s/\bdb[12]\.example\.com\b/127.0.0.1/gr =~ s/\b5432\b/$port/gr
 	  =~ s{'/etc/postgresql/remote-ca\.crt'}{'$certificate'}gr;
 }
 
