@@ -179,10 +179,10 @@ static const Loop loops[] = {
 	{"rises beyond 32", {0.005, 32, 0.01, 0, 64, 0, 0.02}, 28, 42},
 	{"sleeps: the more the better", {0.005, 1000, 0, 0, 64, 0, 0.02}, 58, 64},
 	{"sleeps, half of the sessions think", {0.005, 1000, 0, 0, 20, 0.005, 0.02}, 8, 24},
-	{"does not get slower beyond 8, only not faster", {0.001, 8, 0, 0, 64, 0, 0.02}, 6, 24},
-	{"sessions and remote share two processors", {0.0001, 2, 0.004, 0, 64, 0.0001, 0.02}, 2, 30},
-	{"a lock for a fifth", {0.001, 8, 0.005, 0.2, 64, 0, 0.02}, 4, 12},
-	{"a lock for all", {0.001, 8, 0.01, 1, 64, 0, 0.02}, 1, 12},
+	{"does not get slower beyond 8, only not faster", {0.001, 8, 0, 0, 64, 0, 0.02}, 6, 64},
+	{"sessions and remote share two processors", {0.0001, 2, 0.004, 0, 64, 0.0001, 0.02}, 1, 30},
+	{"a lock for a fifth", {0.001, 8, 0.005, 0.2, 64, 0, 0.02}, 4, 64},
+	{"a lock for all", {0.001, 8, 0.01, 1, 64, 0, 0.02}, 1, 64},
 };
 
 static void
