@@ -43,7 +43,7 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=enhanced_pool
 TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl
 
-EXTRA_CLEAN = $(OBJS:.o=.d) test/unit/build
+EXTRA_CLEAN = $(OBJS:.o=.d) test/unit/build test/simulation/build
 
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(wildcard $(PGXS)),)
@@ -54,6 +54,14 @@ PROVE_FLAGS += -I test/lib
 unit:
 	@$(MAKE) --no-print-directory -C test/unit PG_CONFIG='$(PG_CONFIG)' check
 
+# The decisions in virtual time: make simulate ARGS='burst --seed 7 --verbose'.
+simulate:
+	@$(MAKE) --no-print-directory -C test/simulation PG_CONFIG='$(PG_CONFIG)' ARGS='$(ARGS)' run
+
+# What must come out of that.
+simulation:
+	@$(MAKE) --no-print-directory -C test/simulation PG_CONFIG='$(PG_CONFIG)' check
+
 # pgTAP tests, in the server the environment points at.
 pgtap: check-preload
 	@PATH='$(bindir)':"$$PATH" test/harness/pgtap
@@ -63,7 +71,7 @@ tap:
 	$(prove_installcheck)
 else
 # demo and test install what is missing; the rest needs it here.
-all install installcheck unit pgtap tap:
+all install installcheck unit simulate simulation pgtap tap:
 	@echo "$@ needs the server headers of PostgreSQL 15 or later: install them, or set PG_CONFIG" >&2
 	@exit 1
 endif
@@ -80,7 +88,7 @@ installcheck: check-preload
 check-preload:
 	@PATH='$(bindir)':"$$PATH" test/harness/check-preload
 
-.PHONY: demo test unit pgtap tap bench format check-versions check-assert check-sanitize check-patroni check-version check-sources dist help
+.PHONY: demo test unit simulate simulation pgtap tap bench format check-versions check-assert check-sanitize check-patroni check-version check-sources dist help
 demo:
 	@test/harness/demo
 
@@ -122,6 +130,9 @@ help:
 	@echo 'make test            every suite on throw-away servers'
 	@echo '     ... TLS=1       demo and test with every remote connection over TLS'
 	@echo 'make unit            the parts that need no server'
+	@echo 'make simulate        the decisions in virtual time: connections, waits and scalings as tables'
+	@echo "     ... ARGS='burst --seed 7 --verbose'   one trace, or a file; --help lists them"
+	@echo 'make simulation      the assertions of that'
 	@echo 'make check-versions  every suite on PostgreSQL 15, 17 and 18'
 	@echo 'make check-assert    every suite on a server with assertions'
 	@echo 'make check-sanitize  the same with address and undefined behaviour sanitizers'

@@ -159,7 +159,7 @@ go_inside()
 	chmod 755 "$T"
 	mkdir "$T/src" "$T/tmp"
 	tar -C "$top" -cf - --exclude=./.git --exclude='*.o' --exclude='*.d' --exclude='*.so' \
-		--exclude=./results --exclude=./tmp_check --exclude=./output_iso --exclude=./test/unit/build . |
+		--exclude=./results --exclude=./tmp_check --exclude=./output_iso --exclude=./test/unit/build --exclude=./test/simulation/build . |
 		tar -C "$T/src" --no-same-owner -xf -
 	if [ "$(id -u)" = 0 ]; then
 		id postgres >/dev/null 2>&1 || die "there is no user postgres to run the servers as"
