@@ -161,9 +161,11 @@ is(ids_of('any'), $ids{any}, 'and with its connections');
 my $kept = ids_of('off');
 fails_with($local, sprintf($write, 'off'), qr/ERROR:  25006/, 'that does not change');
 is(ids_of('off'), $kept, 'by itself');
+my $had = led_to($first, 'off');
 $local->safe_psql('postgres', "ALTER SERVER off OPTIONS (SET failover_enabled 'on')");
 ok(poll_until(sub { $local->psql('postgres', sprintf $write, 'off') == 0 }), 'switched on, it writes to the new primary');
 remote_is($first, 'off', 0, 'and leaves the old one');
+ok(poll_until(sub { led_to($second, 'off') >= $had }), 'with as many connections as it had') or diag(led_to($second, 'off') . " of $had");
 
 # ------------------------------------------------------- a standby that was promoted
 
