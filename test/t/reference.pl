@@ -154,7 +154,7 @@ foreach my $row (@settings)
 		like($range, qr/^(0 = .+)?$/, "$name: range is that of durations");
 		range_is($name, $acts eq 'yes', [ '1ms', '30d', $range ? 0 : () ], [ '0.0001', '31d', -1, $range ? () : 0 ]);
 	}
-	elsif ($range =~ /^([\d.]+) to ([\d.]+)(, or 0)?$/)
+	elsif ($range =~ /^([\d.]+) to ([\d.]+)(, or 0(?: = .+)?)?$/)
 	{
 		my ($from, $to, $zero) = ($1, $2, $3);
 		my $step = $type eq 'integer' ? 1 : 0.001;
