@@ -141,7 +141,7 @@ why_skipped(const EpPool *pool)
 		return "not tested: the pool is closed";
 	if (pool->paused)
 		return "not tested: the pool is paused";
-	return "not tested: all enhanced_pool.max_connections are in use";
+	return "not tested: enhanced_pool.max_connections or max_server_connections leave no place";
 }
 
 /*
