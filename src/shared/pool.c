@@ -309,7 +309,8 @@ update_place(EpPool *pool, const EpPoolDef *def, Purpose purpose, Change *change
 	update_def(pool, def, change);
 	if (purpose == FOR_PAUSE)
 		(void) ep_pool_pause(pool);
-	pool->checked_only = purpose == FOR_CHECK && (pool->checked_only || was_closing);
+	/* one that is paused keeps its place: it is to be there when it is resumed */
+	pool->checked_only = purpose == FOR_CHECK && (pool->checked_only || was_closing) && !pool->paused;
 }
 
 static int
@@ -460,6 +461,7 @@ bool
 ep_pool_pause(EpPool *pool)
 {
 	pool->paused = true;
+	pool->checked_only = false; /* it keeps its place from now on */
 	ep_pool_outdate(pool);
 	return true;
 }

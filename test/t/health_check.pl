@@ -91,11 +91,11 @@ my $worker_pids = $local->safe_psql('postgres', "SELECT string_agg(pid::text, ' 
 kill 'STOP', split ' ', $worker_pids;
 begin_query($asker, check('p'));
 ok($local->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE '%health_check(''p'')%' AND wait_event_type = 'Extension'"), 'a test is asked for');
-begin_query($session, "SELECT enhanced_pool.release(:lease);\n" . sprintf($ask, 'p'));
+begin_query($session, "SELECT enhanced_pool.release(:lease) \\gset\n" . sprintf($ask, 'p'));
 ok($local->poll_query_until('postgres', "SELECT count(*) = 1 FROM enhanced_pool.waiters"), 'and a connection');
 kill 'CONT', split ' ', $worker_pids;
 ($out, $err) = end_query($session);
-is("$out|$err", "t\n1|", 'who wants a connection gets one');
+is("$out|$err", '1|', 'who wants a connection gets one');
 ($out, $err) = end_query($asker);
 is("$out|$err", 'postgres|t|t||', 'and who asked an answer');
 pool_is('p', "state = 'active' AND size = 1 AND idle = 1", 'the pool stays open');
@@ -114,6 +114,16 @@ drop_pool($local, 'big');
 $local->safe_psql('postgres', "SELECT enhanced_pool.pause('p')");
 is(checked('p'), 'postgres|||not tested: the pool is paused', 'nothing is connected for a pool that is paused');
 $local->safe_psql('postgres', "SELECT enhanced_pool.resume('p')");
+
+# one that is paused and closed while a lease is out: it works when it is resumed
+pool_is('p', 'idle = 1', 'the pool is filled');
+$session->query_safe("SELECT enhanced_pool.acquire('p', hold => true)");
+is($local->safe_psql('postgres', "SELECT enhanced_pool.pause('p')"), 1, 'paused');
+$local->safe_psql('postgres', "SELECT enhanced_pool.close_pool('p')");
+is(checked('p'), 'postgres|||not tested: the pool is paused', 'and closed');
+$session->query_safe('SELECT enhanced_pool.release_all()');
+$local->safe_psql('postgres', "SELECT enhanced_pool.resume('p')");
+pool_is('p', 'idle = 1', 'a pool that was checked while it was paused is filled when it is resumed');
 
 # -------------------------------------------------------------- the breaker, by its tests
 
