@@ -56,6 +56,16 @@ ok( $local->poll_query_until('postgres', "SELECT state = 'closed' FROM enhanced_
 	'and is not opened by that');
 is(remote_connections($remote), 0, 'no connection is left of it');
 
+# whatever the strategy keeps ready in a pool that is used
+foreach my $strategy ('low_latency', 'dynamic')
+{
+	define_pool($local, $remote, "for_$strategy", max_size => 3, min_size => 0, initial_size => 2, strategy => $strategy,
+		dynamic_scaling_enabled => 'on');
+	is(checked("for_$strategy"), 'postgres|t|t|', "$strategy: a pool that is not open is tested");
+	ok( $local->poll_query_until('postgres', "SELECT state = 'closed' FROM enhanced_pool.pools WHERE pool = 'for_$strategy'"),
+		'and is not opened by that');
+}
+
 is($local->safe_psql('postgres', sprintf $ask, 'p'), 1, 'the pool is opened by its use');
 pool_is('p', 'size = 1 AND idle = 1', 'as ever');
 is(checked('p'), 'postgres|t|t|', 'a pool that is open');
