@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "miscadmin.h"
 
 #include "functions/view.h"
 #include "shared/events.h"
@@ -51,6 +52,7 @@ enhanced_pool_events(PG_FUNCTION_ARGS)
 	batch = palloc(sizeof(EpEvent) * BATCH);
 	while ((n = ep_events_read(below, batch, BATCH)) > 0)
 	{
+		CHECK_FOR_INTERRUPTS();
 		for (int i = n - 1; i >= 0; i--)
 			put_event(&view, &batch[i]);
 		below = batch[0].id;

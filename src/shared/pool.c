@@ -94,6 +94,17 @@ ep_pool_check_filled(EpPool *pool)
 }
 
 /*
+ * Does strategy dynamic say how many connections there are?  Not where nobody
+ * but a health check has asked for one.  Caller holds the pool's lock.
+ */
+bool
+ep_pool_is_tuned(const EpPool *pool)
+{
+	return EP_INT(&pool->def.set, EP_S_STRATEGY) == EP_STRATEGY_DYNAMIC &&
+		EP_BOOL(&pool->def.set, EP_S_DYNAMIC_SCALING_ENABLED) && !pool->checked_only;
+}
+
+/*
  * How many connections the pool may have at present: strategy dynamic may have
  * found that the remote has no use for all of max_size.  Caller holds the pool's
  * lock.
@@ -103,7 +114,7 @@ ep_pool_most(const EpPool *pool)
 {
 	int			max_size = EP_INT(&pool->def.set, EP_S_MAX_SIZE);
 
-	if (pool->tuner.limit > 0 && pool->tuner.limit < max_size)
+	if (pool->tuner.limit > 0 && pool->tuner.limit < max_size && ep_pool_is_tuned(pool))
 		return pool->tuner.limit;
 	return max_size + EP_INT(&pool->def.set, EP_S_MAX_OVERFLOW);
 }
@@ -309,7 +320,8 @@ update_place(EpPool *pool, const EpPoolDef *def, Purpose purpose, Change *change
 	update_def(pool, def, change);
 	if (purpose == FOR_PAUSE)
 		(void) ep_pool_pause(pool);
-	pool->checked_only = purpose == FOR_CHECK && (pool->checked_only || was_closing);
+	/* one that is paused keeps its place: it is to be there when it is resumed */
+	pool->checked_only = purpose == FOR_CHECK && (pool->checked_only || was_closing) && !pool->paused;
 }
 
 static int
@@ -460,6 +472,7 @@ bool
 ep_pool_pause(EpPool *pool)
 {
 	pool->paused = true;
+	pool->checked_only = false; /* it keeps its place from now on */
 	ep_pool_outdate(pool);
 	return true;
 }

@@ -134,11 +134,15 @@ ep_conn_outdated(const EpPool *pool, const EpConn *conn)
 	return conn->conn_hash != pool->def.conn_hash || conn->conn_id < pool->keep_from;
 }
 
-/* Has strategy dynamic found that the remote has no use for so many?  Caller holds the pool's lock. */
+/*
+ * Has strategy dynamic found that the remote has no use for so many?  A health
+ * check's is none of them.  Caller holds the pool's lock.
+ */
 static bool
-one_too_many(const EpPool *pool)
+one_too_many(const EpPool *pool, const EpConn *conn)
 {
-	return pool->tuner.limit > 0 && ep_pool_size(pool) - pool->n_ending > ep_pool_most(pool);
+	return pool->tuner.limit > 0 && !conn->probe && ep_pool_is_tuned(pool) &&
+		ep_pool_size(pool) - pool->n_ending > ep_pool_most(pool);
 }
 
 /*
@@ -167,7 +171,7 @@ ep_conn_reason_to_go(const EpPool *pool, const EpConn *conn)
 	}
 	if (conn->overflow && pool->wait_head < 0)
 		return EP_END_OVERFLOW;
-	if (one_too_many(pool))
+	if (one_too_many(pool, conn))
 		return EP_END_SURPLUS;
 	if (conn->expires_us != 0 && ep_now_us() >= conn->expires_us)
 		return EP_END_MAX_LIFETIME;

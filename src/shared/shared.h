@@ -485,6 +485,7 @@ extern void ep_pool_mark_closing(Oid database, Oid server, Oid mapping);
 extern void ep_pool_try_free(EpPool *pool);
 extern void ep_pool_outdate(EpPool *pool);
 extern void ep_pool_check_filled(EpPool *pool);
+extern bool ep_pool_is_tuned(const EpPool *pool);
 extern int	ep_pool_most(const EpPool *pool);
 extern void ep_pool_refill(EpPool *pool);
 

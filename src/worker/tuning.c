@@ -18,13 +18,6 @@ strategy_of(const EpPool *pool)
 	return (EpStrategy) EP_INT(&pool->def.set, EP_S_STRATEGY);
 }
 
-/* Does strategy dynamic say how many connections there are?  Caller holds the pool's lock. */
-static bool
-tuned(const EpPool *pool)
-{
-	return strategy_of(pool) == EP_STRATEGY_DYNAMIC && EP_BOOL(&pool->def.set, EP_S_DYNAMIC_SCALING_ENABLED);
-}
-
 /* Caller holds the pool's lock. */
 static void
 read_input(EpPool *pool, uint64 now_us, EpTunerInput *in)
@@ -36,7 +29,11 @@ read_input(EpPool *pool, uint64 now_us, EpTunerInput *in)
 	in->present = ep_pool_size(pool) - pool->n_connecting - pool->n_ending;
 	in->min_size = EP_INT(set, EP_S_MIN_SIZE);
 	in->max_size = EP_INT(set, EP_S_MAX_SIZE);
-	in->asked = Min(pool->fill_target, in->max_size);
+	in->asked = pool->fill_target;
+	/* at the first look, what is on its way was asked for, too */
+	if (pool->tuner.limit == 0)
+		in->asked = Max(in->asked, ep_pool_size(pool) - pool->n_ending);
+	in->asked = Min(in->asked, in->max_size);
 	in->now_us = now_us;
 }
 
@@ -71,7 +68,7 @@ ep_tuning_tick(EpPool *pool, uint64 now_us)
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	before = tuner = pool->tuner;
 	generation = pool->generation;
-	wanted = tuned(pool) && !pool->closing && !pool->paused;
+	wanted = ep_pool_is_tuned(pool) && !pool->closing && !pool->paused;
 	if (wanted)
 		read_input(pool, now_us, &in);
 	LWLockRelease(&pool->lock);
@@ -90,17 +87,19 @@ ep_tuning_tick(EpPool *pool, uint64 now_us)
 }
 
 /*
- * Changes what a pool is sized by as its strategy says.  Called when all
- * of in is set but the averages.  Caller holds the pool's lock.  Without dynamic_scaling_enabled it changes nothing.
+ * Changes what a pool is sized by as its strategy says.  Called when all of in
+ * is set but the averages.  Caller holds the pool's lock.  Without
+ * dynamic_scaling_enabled it changes nothing, nor for a pool that is open for a
+ * health check alone, which keeps no connection.
  */
 void
 ep_tuning_apply(const EpPool *pool, EpSizingInput *in)
 {
 	EpPlan		plan;
 
-	if (!EP_BOOL(&pool->def.set, EP_S_DYNAMIC_SCALING_ENABLED))
+	if (!EP_BOOL(&pool->def.set, EP_S_DYNAMIC_SCALING_ENABLED) || pool->checked_only)
 		return;
-	if (pool->tuner.limit > 0 && tuned(pool))
+	if (pool->tuner.limit > 0 && ep_pool_is_tuned(pool))
 	{
 		/* what the tuner wants is all there is: spare ones are in it */
 		in->min_size = pool->tuner.wanted;
@@ -127,7 +126,7 @@ ep_tuning_idle_timeout(const EpPool *pool)
 {
 	double		timeout = EP_NUM(&pool->def.set, EP_S_IDLE_TIMEOUT);
 
-	if (tuned(pool) && timeout > 0)
+	if (ep_pool_is_tuned(pool) && timeout > 0)
 		return Min(timeout, EP_TUNER_KEEP_US / 1e6);
 	return timeout * ep_strategy_plan(strategy_of(pool), 0).patience;
 }

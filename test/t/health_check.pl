@@ -56,6 +56,16 @@ ok( $local->poll_query_until('postgres', "SELECT state = 'closed' FROM enhanced_
 	'and is not opened by that');
 is(remote_connections($remote), 0, 'no connection is left of it');
 
+# whatever the strategy keeps ready in a pool that is used
+foreach my $strategy ('low_latency', 'dynamic')
+{
+	define_pool($local, $remote, "for_$strategy", max_size => 3, min_size => 0, initial_size => 2, strategy => $strategy,
+		dynamic_scaling_enabled => 'on');
+	is(checked("for_$strategy"), 'postgres|t|t|', "$strategy: a pool that is not open is tested");
+	ok( $local->poll_query_until('postgres', "SELECT state = 'closed' FROM enhanced_pool.pools WHERE pool = 'for_$strategy'"),
+		'and is not opened by that');
+}
+
 is($local->safe_psql('postgres', sprintf $ask, 'p'), 1, 'the pool is opened by its use');
 pool_is('p', 'size = 1 AND idle = 1', 'as ever');
 is(checked('p'), 'postgres|t|t|', 'a pool that is open');
@@ -91,11 +101,11 @@ my $worker_pids = $local->safe_psql('postgres', "SELECT string_agg(pid::text, ' 
 kill 'STOP', split ' ', $worker_pids;
 begin_query($asker, check('p'));
 ok($local->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE '%health_check(''p'')%' AND wait_event_type = 'Extension'"), 'a test is asked for');
-begin_query($session, "SELECT enhanced_pool.release(:lease);\n" . sprintf($ask, 'p'));
+begin_query($session, "SELECT enhanced_pool.release(:lease) \\gset\n" . sprintf($ask, 'p'));
 ok($local->poll_query_until('postgres', "SELECT count(*) = 1 FROM enhanced_pool.waiters"), 'and a connection');
 kill 'CONT', split ' ', $worker_pids;
 ($out, $err) = end_query($session);
-is("$out|$err", "t\n1|", 'who wants a connection gets one');
+is("$out|$err", '1|', 'who wants a connection gets one');
 ($out, $err) = end_query($asker);
 is("$out|$err", 'postgres|t|t||', 'and who asked an answer');
 pool_is('p', "state = 'active' AND size = 1 AND idle = 1", 'the pool stays open');
@@ -114,6 +124,16 @@ drop_pool($local, 'big');
 $local->safe_psql('postgres', "SELECT enhanced_pool.pause('p')");
 is(checked('p'), 'postgres|||not tested: the pool is paused', 'nothing is connected for a pool that is paused');
 $local->safe_psql('postgres', "SELECT enhanced_pool.resume('p')");
+
+# one that is paused and closed while a lease is out: it works when it is resumed
+pool_is('p', 'idle = 1', 'the pool is filled');
+$session->query_safe("SELECT enhanced_pool.acquire('p', hold => true)");
+is($local->safe_psql('postgres', "SELECT enhanced_pool.pause('p')"), 1, 'paused');
+$local->safe_psql('postgres', "SELECT enhanced_pool.close_pool('p')");
+is(checked('p'), 'postgres|||not tested: the pool is paused', 'and closed');
+$session->query_safe('SELECT enhanced_pool.release_all()');
+$local->safe_psql('postgres', "SELECT enhanced_pool.resume('p')");
+pool_is('p', 'idle = 1', 'a pool that was checked while it was paused is filled when it is resumed');
 
 # -------------------------------------------------------------- the breaker, by its tests
 

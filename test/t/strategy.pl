@@ -15,6 +15,9 @@ use Test::More;
 
 my ($local, $remote) = start_pair();
 
+# Without this a strategy changes no numbers of connections.
+my @adapts = (dynamic_scaling_enabled => 'on');
+
 sub metric
 {
 	my ($pool, $what) = @_;
@@ -89,7 +92,7 @@ sub rivals
 	return split /\|/, $seen;
 }
 
-define_pool($local, $remote, $_, strategy => $_, max_size => 1)
+define_pool($local, $remote, $_, strategy => $_, @adapts, max_size => 1)
   foreach 'low_latency', 'high_throughput', 'balanced', 'dynamic';
 
 my ($rounds, $passed) = rivals('low_latency', 300, '0', 'false');
@@ -125,7 +128,7 @@ sub filled
 }
 
 my %four = (max_size => 10, initial_size => 4, min_size => 4, validation_interval => 0);
-define_pool($local, $remote, 'checked', %four, strategy => 'low_latency', target_free_connections => 1);
+define_pool($local, $remote, 'checked', %four, @adapts, strategy => 'low_latency', target_free_connections => 1);
 define_pool($local, $remote, 'trusted', %four, strategy => 'balanced', target_free_connections => 1);
 ok(filled($_, 4), "pool $_ is filled") foreach 'checked', 'trusted';
 my $waited = metric('checked', 'wait_count');
@@ -170,7 +173,7 @@ $session->quit;
 # --------------------------------------------------------------------- dynamic
 
 $local->safe_psql('postgres', $crowd_functions);
-define_pool($local, $remote, 'sized', strategy => 'dynamic', max_size => 12, initial_size => 1, min_size => 1, idle_timeout => 1);
+define_pool($local, $remote, 'sized', strategy => 'dynamic', @adapts, max_size => 12, initial_size => 1, min_size => 1, idle_timeout => 1);
 append_to_file($local->basedir . '/sleep', "SELECT enhanced_pool.exec('sized', 'SELECT pg_sleep(0.02)');\n");
 my $out = '';
 my $crowd = start([ 'pgbench', '-n', '-h', $local->host, '-p', $local->port, '-c', 10, '-T', 600,
@@ -184,9 +187,37 @@ ok($local->poll_query_until('postgres', q{SELECT size <= 2 FROM enhanced_pool.po
 $local->safe_psql('postgres', "SELECT ask('sized', 3)");
 is($local->safe_psql('postgres', "SELECT enhanced_pool.prewarm('sized', 11)"), 11, 'but opens what is asked for');
 
+# what is on its way when it begins to look is wanted
+define_pool($local, $remote, 'slow', strategy => 'dynamic', @adapts, max_size => 4, initial_size => 0, min_size => 0,
+	connect_query => 'SELECT pg_sleep(1.5)');
+my @first = map { in_background("SELECT enhanced_pool.exec('slow', 'SELECT pg_sleep(0.1)')") } 1 .. 4;
+ok(finish($_->{harness}), 'who comes before it has looked is served') or diag($_->{err}) foreach @first;
+is(metric('slow', 'total_closed'), 0, 'and no connection was made in vain');
+
+# more are leased than there may be: a health check is made all the same
+define_pool($local, $remote, 'shrunk', strategy => 'dynamic', @adapts, max_size => 3, min_size => 0);
+$session = start_session($local);
+$session->query_safe('BEGIN');
+$session->query_safe("SELECT enhanced_pool.acquire('shrunk')") foreach 1 .. 3;
+$local->safe_psql('postgres', "ALTER SERVER shrunk OPTIONS (SET max_size '1')");
+is( $local->safe_psql('postgres', <<'SQL'), 'DO', 'health checks of a pool that has more connections than it may have');
+SET statement_timeout = '30s';
+DO $$
+DECLARE
+  enough timestamptz := clock_timestamp() + '2s';
+BEGIN
+  WHILE clock_timestamp() < enough LOOP
+    ASSERT (SELECT healthy FROM enhanced_pool.health_check('shrunk'));
+  END LOOP;
+END $$;
+\echo DO
+SQL
+$session->query_safe('COMMIT');
+$session->quit;
+
 # ------------------------------------------- another strategy while sessions work
 
-define_pool($local, $remote, 'altered', max_size => 4, strategy => 'balanced');
+define_pool($local, $remote, 'altered', @adapts, max_size => 4, strategy => 'balanced');
 append_to_file($local->basedir . '/ask', "SELECT ask('altered', 3);\n");
 $out = '';
 $crowd = start([ 'pgbench', '-n', '-h', $local->host, '-p', $local->port, '-c', 12, '-t', 1500,
