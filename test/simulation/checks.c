@@ -156,9 +156,34 @@ sim_check_step(const Sim *sim)
 	CHECK(scalings(sim, step + MINUTE, 10 * MINUTE) == 0, "%d", scalings(sim, step + MINUTE, 10 * MINUTE));
 
 	/* one session is left, and needs 3 free ones beside its own; then nobody for more than 10 minutes */
-	CHECK(sim_sample(sim, 18 * MINUTE)->size == floor, "%d", sim_sample(sim, 18 * MINUTE)->size);
+	CHECK(sim_sample(sim, 20 * MINUTE)->size == floor, "%d", sim_sample(sim, 20 * MINUTE)->size);
 	CHECK(sim_sample(sim, 46 * MINUTE)->size == set->min_size, "%d", sim_sample(sim, 46 * MINUTE)->size);
 	CHECK(sim->seen.nscalings <= 12, "%d", sim->seen.nscalings);
+}
+
+/* Connections are made before they are needed: nobody waits but the first. */
+void
+sim_check_ramp(const Sim *sim)
+{
+	Size		waited = 0;
+
+	sim_check_served(sim);
+	for (Size i = 0; i < sim->seen.nwaits; i++)
+		waited += sim->seen.waits[i] > 0;
+	CHECK(waited <= 1, "%d waited", (int) waited);
+}
+
+/* Many wait all the time: evenly, or where some pass others, not for long. */
+void
+sim_check_queue(const Sim *sim)
+{
+	double		longest = sim_wait(sim, 1);
+
+	sim_check_served(sim);
+	if (sim->trace->set.strategy == EP_STRATEGY_HIGH_THROUGHPUT)
+		CHECK(longest <= 200 * MS, "%.0f us", longest);
+	else
+		CHECK(longest <= 3.0 * sim_wait(sim, 0.5), "%.0f us, median %u us", longest, sim_wait(sim, 0.5));
 }
 
 /* Constant load, but for chance.  There are few scalings when the pool has room for what chance brings. */
@@ -289,6 +314,7 @@ sim_check_dead(const Sim *sim)
 {
 	const SimSeen *seen = &sim->seen;
 	const SimRemote *remote = &sim->trace->remote;
+	const SimSample *last = &seen->samples[seen->nsamples - 1];
 	double		pause = sim->trace->set.recovery;
 	uint64		well = well_again(sim);
 	int			tries = 0;
@@ -299,6 +325,8 @@ sim_check_dead(const Sim *sim)
 	CHECK(seen->nchanges > 0 && failures(sim, 0, seen->changes[0].at_us + 1) <= sim->trace->set.threshold + seen->most_connecting,
 		  "%d attempts failed before it opened", failures(sim, 0, seen->changes[0].at_us + 1));
 	CHECK(seen->nchanges > 0 && seen->changes[0].at_us <= remote->down_us + 30 * SECOND, "%.1f s", seen->changes[0].at_us / 1e6);
+	/* not by many that fail at once, but by some that fail one after the other */
+	CHECK(seen->nchanges > 0 && seen->changes[0].at_us >= remote->down_us + 8 * SECOND, "%.1f s", seen->changes[0].at_us / 1e6);
 	for (int i = 0; i < seen->nchanges; i++)
 	{
 		const SimChange *change = &seen->changes[i];
@@ -316,6 +344,8 @@ sim_check_dead(const Sim *sim)
 	CHECK(seen->nchanges > 0 && seen->changes[seen->nchanges - 1].change == EP_BREAKER_RESET, "not closed in the end");
 	CHECK(failures(sim, remote->back_us, PG_UINT64_MAX) == 0, "%d", failures(sim, remote->back_us, PG_UINT64_MAX));
 	CHECK(sim_sample(sim, well + 10 * SECOND)->size >= sim->trace->set.min_size, "%d", sim_sample(sim, well + 10 * SECOND)->size);
+	CHECK(last->came - sim_sample(sim, well)->came <= last->served - sim_sample(sim, well)->served + seen->most_waiting,
+		  "not everybody is served again");
 	CHECK(seen->refused + seen->hopeless + seen->cut_off > 0 && seen->timed_out == 0, UINT64_FORMAT " timed out", seen->timed_out);
 	CHECK(seen->came - seen->served - seen->refused - seen->hopeless == 0, UINT64_FORMAT " came, " UINT64_FORMAT " served",
 		  seen->came, seen->served);

@@ -18,6 +18,9 @@
 /* The virtual clock does not begin with 0, which means "never" in many places. */
 #define BEGIN_US	SECOND
 
+/* More events than this at one moment are a loop. */
+#define MAX_AT_ONCE		1000000
+
 #define MAX_VIOLATIONS	10		/* are printed */
 
 struct SimEvent
@@ -281,6 +284,7 @@ Sim *
 sim_run(const SimTrace *trace, uint64 seed, bool verbose)
 {
 	Sim		   *sim = prepare(trace, seed, verbose);
+	int			at_once = 0;
 
 	sim_at(sim, BEGIN_US, SIM_TIMER, 0, 0);
 	sim_at(sim, BEGIN_US, SIM_SAMPLE, 1, 0);
@@ -294,6 +298,12 @@ sim_run(const SimTrace *trace, uint64 seed, bool verbose)
 	{
 		SimEvent	event = next_event(sim);
 
+		at_once = event.at_us == sim->now ? at_once + 1 : 0;
+		if (at_once > MAX_AT_ONCE)
+		{
+			sim_violated(sim, "time stands still");
+			break;
+		}
 		sim->now = event.at_us;
 		happens(sim, &event);
 	}

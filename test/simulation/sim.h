@@ -373,7 +373,6 @@ extern void sim_breaker_tick(Sim *sim, int pool);
 extern const SimTrace *sim_traces(int *n);
 extern SimSettings sim_defaults(void);
 extern SimRemote sim_good_remote(void);
-extern void sim_begin_slow(Sim *sim);
 
 /* recorded.c */
 extern bool sim_read_file(const char *path, SimTrace *trace);
@@ -385,6 +384,8 @@ extern int	sim_failed;
 extern void sim_check_always(const Sim *sim);
 extern void sim_check_served(const Sim *sim);
 extern void sim_check_step(const Sim *sim);
+extern void sim_check_ramp(const Sim *sim);
+extern void sim_check_queue(const Sim *sim);
 extern void sim_check_steady(const Sim *sim);
 extern void sim_check_low(const Sim *sim);
 extern void sim_check_sine(const Sim *sim);

@@ -53,6 +53,14 @@ begin_step(Sim *sim)
 		sim_sample_at(sim, 2 * MINUTE + i * 10 * MS);
 }
 
+/* One session more every 100 ms. */
+static void
+begin_ramp(Sim *sim)
+{
+	for (int i = 0; i < 15; i++)
+		add_sessions(sim, 0, 1, i == 0 ? 0 : 10 * SECOND + i * 100 * MS, 0, SECOND);
+}
+
 static void
 begin_steady(Sim *sim)
 {
@@ -81,10 +89,16 @@ begin_burst(Sim *sim)
 }
 
 /* More sessions than the remote has use for. */
-void
-sim_begin_slow(Sim *sim)
+static void
+begin_slow(Sim *sim)
 {
 	add_sessions(sim, 0, 64, 0, 0, 20 * MS);
+}
+
+static void
+begin_queue(Sim *sim)
+{
+	add_sessions(sim, 0, 64, 0, 0, 2 * MS);
 }
 
 static void
@@ -134,6 +148,15 @@ sine(void)
 }
 
 static SimTrace
+queue(const char *name, EpStrategy which)
+{
+	SimTrace	trace = plain(name, "64 sessions for 8 connections, 2 ms each", MINUTE, begin_queue, sim_check_queue);
+
+	trace.set.max_size = 8;
+	return strategy(trace, name, which);
+}
+
+static SimTrace
 burst(void)
 {
 	SimTrace	trace = plain("burst", "4 a second, and 60 at once every 5 minutes", 30 * MINUTE, begin_burst, sim_check_burst);
@@ -146,7 +169,7 @@ static SimTrace
 slow(void)
 {
 	SimTrace	trace = plain("slow", "64 sessions, strategy dynamic, and a remote of 8 processors that more than 8 queries make slower",
-							  10 * MINUTE, sim_begin_slow, sim_check_slow);
+							  10 * MINUTE, begin_slow, sim_check_slow);
 
 	trace.set.strategy = EP_STRATEGY_DYNAMIC;
 	trace.set.max_size = 64;
@@ -192,14 +215,16 @@ many(const char *name, const char *about, int max_size, void (*check) (const Sim
 const SimTrace *
 sim_traces(int *n)
 {
-	static SimTrace all[16];
+	static SimTrace all[32];
 	static int	count = 0;
 
 	if (count == 0)
 	{
 		SimTrace	step = plain("step", "1 session, 11 from minute 2 to 10, nobody from minute 30", 50 * MINUTE, begin_step, sim_check_step);
 
+		step.set.idle_timeout = 0;	/* what follows is scaling's alone */
 		all[count++] = step;
+		all[count++] = plain("ramp", "one session more every 100 ms, to 15", MINUTE, begin_ramp, sim_check_ramp);
 		all[count++] = plain("steady", "20 arrivals a second of 400 ms", 2 * HOUR, begin_steady, sim_check_steady);
 		all[count++] = plain("low", "10 arrivals a second of 200 ms", 2 * HOUR, begin_low, sim_check_low);
 		all[count++] = sine();
@@ -207,6 +232,9 @@ sim_traces(int *n)
 		all[count++] = strategy(burst(), "burst-throughput", EP_STRATEGY_HIGH_THROUGHPUT);
 		all[count++] = strategy(burst(), "burst-latency", EP_STRATEGY_LOW_LATENCY);
 		all[count++] = strategy(burst(), "burst-dynamic", EP_STRATEGY_DYNAMIC);
+		all[count++] = queue("queue", EP_STRATEGY_BALANCED);
+		all[count++] = queue("queue-throughput", EP_STRATEGY_HIGH_THROUGHPUT);
+		all[count++] = queue("queue-latency", EP_STRATEGY_LOW_LATENCY);
 		all[count++] = slow();
 		all[count++] = dead("dead", "10 arrivals a second; the remote is away from minute 10 to 70", 5, sim_check_dead);
 		all[count++] = dead("dead-unbroken", "the same without a breaker", 0, sim_check_unbroken);
