@@ -89,7 +89,6 @@ test_laws(void)
 		int			capacity = unit_random(60);
 		int			sum = 0;
 		int			sum_min = 0;
-		int			rations = 0;
 		bool		rationed;
 
 		for (int i = 0; i < n; i++)
@@ -112,7 +111,6 @@ test_laws(void)
 			const EpFairPool *p = &pools[i];
 
 			sum += p->share;
-			rations += Min(p->ration, p->alive + p->missing);
 			CHECK(p->share >= 0 && p->share <= has_use_for(p), "round %d: more than it has use for", round);
 			CHECK(sum_min > capacity || p->share >= p->min_size, "round %d: min_size", round);
 			CHECK(!rationed == (p->ration == NO), "round %d: all or none", round);
