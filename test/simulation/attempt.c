@@ -173,7 +173,10 @@ failed(Sim *sim, int slot)
 	bool		full = note_full(sim, place);
 
 	seen->failures = sim_grow(seen->failures, seen->nfailures, &seen->failures_size, sizeof(SimFailure));
-	seen->failures[seen->nfailures++] = (SimFailure) {sim->now, conn->probe};
+	seen->failures[seen->nfailures++] = (SimFailure)
+	{
+		sim->now, conn->probe
+	};
 	if (conn->probe)
 	{
 		seen->probes_failed++;

@@ -109,7 +109,11 @@ main(int argc, char **argv)
 		if (!run_named(argv[i], &options))
 			return 1;
 	}
-	/* those of the program, if none was asked for; with --check, beside the given ones */
+
+	/*
+	 * those of the program, if none was asked for; with --check, beside the
+	 * given ones
+	 */
 	for (int i = 0; i < n && (named == 0 || options.check); i++)
 		run(&traces[i], &options);
 	printf("%d passed, %d failed\n", sim_passed, sim_failed);

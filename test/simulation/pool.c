@@ -177,7 +177,10 @@ sim_conn_closed(Sim *sim, int slot)
 	sim->connections -= accepted;
 	sim_wake_worker(sim, conn->pool);
 
-	/* the worker looks at all its pools; those that wait for a slot have a use for that */
+	/*
+	 * the worker looks at all its pools; those that wait for a slot have a
+	 * use for that
+	 */
 	for (int i = 0; sim->unserved > 0 && i < sim->trace->npools; i++)
 	{
 		if (sim->pools[i].unserved)

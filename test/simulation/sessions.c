@@ -45,7 +45,11 @@ sim_source(Sim *sim, int which)
 	switch (source->kind)
 	{
 		case SIM_RANDOM:
-			/* come as often as at the highest rate, and stay away now and then */
+
+			/*
+			 * come as often as at the highest rate, and stay away now and
+			 * then
+			 */
 			if (source->rate == NULL || sim_random(sim) * source->most < source->rate(sim->now))
 				sim_comes(sim, source->pool, which, query_time(sim, source));
 			sim_at(sim, sim->now + exponential(sim, 1e6 / source->most), SIM_SOURCE, which, 0);
