@@ -133,8 +133,7 @@ take_picture(const EpPool *pool, Picture *p)
 	p->max_waiting = EP_INT(&pool->def.set, EP_S_MAX_WAITING);
 	p->any_live = ep_pool_any_live(pool);
 	p->full = now < pool->bound_until_us;
-	p->capped = pool->n_connecting == 0 && !pool->failing &&
-		p->size < EP_INT(&pool->def.set, EP_S_MAX_SIZE) + EP_INT(&pool->def.set, EP_S_MAX_OVERFLOW);
+	p->capped = pool->n_connecting == 0 && !pool->failing && p->size < ep_pool_most(pool);
 	p->half_open = pool->breaker.state == EP_BREAKER_HALF_OPEN;
 	p->probe_in_us = pool->breaker.probe_at_us > now ? pool->breaker.probe_at_us - now : 0;
 	p->sqlstate = pool->failing ? pool->last_sqlstate : 0;

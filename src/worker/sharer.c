@@ -126,8 +126,9 @@ take_member(EpPool *pool, uint64 now_us, bool update, Member *member)
 	fair->ending = pool->n_ending + pool->n_probing;
 	fair->idle = pool->n_idle;
 	fair->missing = count_missing(pool);
-	fair->min_size = pool->closing || pool->paused ? 0 : EP_INT(set, EP_S_MIN_SIZE);
-	fair->limit = EP_INT(set, EP_S_MAX_SIZE) + EP_INT(set, EP_S_MAX_OVERFLOW);
+	fair->min_size = pool->closing || pool->paused || pool->checked_only ? 0 : EP_INT(set, EP_S_MIN_SIZE);
+	/* places that its strategy would not use are nothing that others should give it */
+	fair->limit = ep_pool_most(pool);
 	if (now_us < pool->bound_until_us)
 		fair->limit = Min(fair->limit, pool->bound);
 	fair->since_us = fair->missing > 0 && pool->wait_head >= 0 ? ep_backends[pool->wait_head].wait_start_us : 0;
