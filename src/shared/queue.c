@@ -245,6 +245,8 @@ ep_conn_give(EpPool *pool, EpConn *conn)
 
 	if (ep_conn_must_go(pool, conn) || over_ration(pool))
 	{
+		ep_conn_blame(conn, ep_conn_reason_to_go(pool, conn));
+		ep_conn_blame(conn, EP_END_SURPLUS);
 		ep_conn_to_broken(conn);
 		return EP_GIVEN_TO_WORKER;
 	}

@@ -77,6 +77,8 @@ foreach (@small)
 $local->safe_psql('postgres', 'INSERT INTO stop DEFAULT VALUES');
 is(join('', map { (end_query($_))[1] } @greedy), '', 'nor has the greedy one had any');
 cmp_ok(seen_by_remote('capped'), '<=', 4, 'no more than four at any time');
+is( $local->safe_psql('postgres', "SELECT string_agg(DISTINCT detail->>'reason', ' ') FROM enhanced_pool.events WHERE pool = 'capped' AND kind = 'close'"),
+	'surplus', 'connections that others were due are told of as such');
 
 # -------------------------------------- held for long: a wait, but no deadlock
 
