@@ -137,3 +137,14 @@ ep_strategy_barge_us(EpStrategy strategy, const EpObserved *seen)
 			return (uint64) Min(BALANCED_FACTOR * seen->wait_us, BALANCED_MOST_US);
 	}
 }
+
+/* Have a pool sized as its strategy says, where that does not find the size by itself. */
+void
+ep_strategy_apply(EpStrategy strategy, EpSizingInput *in)
+{
+	EpPlan		plan = ep_strategy_plan(strategy, in->target_free);
+
+	in->target_free = Min(plan.free, in->max_size);
+	if (plan.ready && !in->unused)
+		in->fill_target = Max(in->fill_target, Min(in->leased + in->target_free, in->max_size));
+}

@@ -10,6 +10,8 @@
 
 #include "postgres.h"
 
+#include "brain/sizing.h"
+
 /* The values of the setting; the order is that of their names in settings.c. */
 typedef enum EpStrategy
 {
@@ -52,6 +54,7 @@ typedef struct EpPlan
 } EpPlan;
 
 extern EpPlan ep_strategy_plan(EpStrategy strategy, int target_free);
+extern void ep_strategy_apply(EpStrategy strategy, EpSizingInput *in);
 extern uint64 ep_strategy_barge_us(EpStrategy strategy, const EpObserved *seen);
 
 #endif							/* EP_STRATEGY_H */

@@ -360,3 +360,21 @@ ep_tuner_step(EpTuner *t, const EpTunerInput *in)
 	if (t->trial == 0 && before != t->wanted && t->wanted < t->limit)
 		t->reason = t->wanted > before ? "the load has grown" : "the load has fallen";
 }
+
+/*
+ * Have a pool sized by what was found, within min_size and max_size as they
+ * were at the last step: spare ones are in it, and the thresholds have no say.
+ */
+void
+ep_tuner_apply(const EpTuner *t, EpSizingInput *in)
+{
+	in->target_free = 0;
+	if (t->limit < in->max_size)
+	{
+		in->max_size = t->limit;
+		in->max_overflow = 0;
+	}
+	in->min_size = Min(t->wanted, in->max_size);
+	in->tuned = true;
+	in->up = in->down = 0;
+}

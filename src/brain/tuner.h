@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "brain/sizing.h"
 #include "brain/strategy.h"
 
 /* The mean wait that a pool is sized for, as a part of the mean lease. */
@@ -69,5 +70,6 @@ typedef struct EpTuner
 
 extern int	ep_tuner_servers(double load, double wait, int most);
 extern void ep_tuner_step(EpTuner *tuner, const EpTunerInput *in);
+extern void ep_tuner_apply(const EpTuner *tuner, EpSizingInput *in);
 
 #endif							/* EP_TUNER_H */

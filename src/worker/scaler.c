@@ -83,10 +83,10 @@ note_event(const EpEventPool *whose, const EpSizingInput *in, const EpSizing *si
  * logged if log_connections says so.  The caller holds no lock.
  */
 static void
-ep_pool_note_scaling(EpPool *pool, const EpSizingInput *in, const EpSizing *sizing, int n)
+note_scaling(EpPool *pool, const EpSizingInput *in, const EpSizing *sizing, int n)
 {
-	char		name[NAMEDATALEN];
 	EpEventPool whose;
+	const char *name = whose.ident.name;
 	bool		log;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
@@ -99,7 +99,6 @@ ep_pool_note_scaling(EpPool *pool, const EpSizingInput *in, const EpSizing *sizi
 	pool->stats.scale_downs += sizing->scaling == EP_SCALING_DOWN;
 	if (sizing->scaling != EP_SCALING_FILL)
 		pool->stats.last_scaling_at = GetCurrentTimestamp();
-	strlcpy(name, pool->def.name, sizeof(name));
 	log = EP_BOOL(&pool->def.set, EP_S_LOG_CONNECTIONS) && sizing->scaling != EP_SCALING_FILL;
 	LWLockRelease(&pool->lock);
 	if (sizing->scaling != EP_SCALING_FILL)
@@ -142,7 +141,7 @@ ep_scaler_open(EpPool *pool, const EpSizingInput *in, const EpSizing *sizing)
 	while (n < wanted && ep_opener_open(pool, n >= sizing->open, false))
 		n++;
 	if (n > 0 && sizing->scaling != EP_SCALING_NONE)
-		ep_pool_note_scaling(pool, in, sizing, n);
+		note_scaling(pool, in, sizing, n);
 	if (n < wanted)
 		no_place(pool, in, sizing);
 	return n == wanted;
@@ -177,7 +176,7 @@ ep_scaler_shrink(EpPool *pool, const EpSizingInput *in, const EpSizing *sizing)
 	}
 	if (n == 0)
 		return;
-	ep_pool_note_scaling(pool, in, sizing, n);
+	note_scaling(pool, in, sizing, n);
 	SetLatch(MyLatch);			/* the next tick closes them */
 }
 

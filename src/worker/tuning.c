@@ -38,15 +38,15 @@ read_input(EpPool *pool, uint64 now_us, EpTunerInput *in)
 }
 
 static void
-report(const EpPool *pool, const EpTuner *before, const EpTuner *after)
+report(const char *name, const EpObserved *seen, const EpTuner *before, const EpTuner *after)
 {
 	if (before->limit == after->limit && before->wanted == after->wanted)
 		return;
 	ereport(DEBUG1,
 			(errmsg_internal("pool \"%s\": %d connections are wanted, %d are the limit: %s",
-							 pool->def.name, after->wanted, after->limit, after->reason),
+							 name, after->wanted, after->limit, after->reason),
 			 errdetail_internal("%d would be needed; mean lease %.0f us, mean wait %.0f us.",
-								after->peak, pool->observed.lease_us, pool->observed.wait_us)));
+								after->peak, seen->lease_us, seen->wait_us)));
 }
 
 /*
@@ -60,6 +60,7 @@ ep_tuning_tick(EpPool *pool, uint64 now_us)
 	EpTuner		tuner;
 	EpTuner		before;
 	EpTunerInput in;
+	char		name[NAMEDATALEN];
 	uint32		generation;
 	bool		wanted;
 
@@ -68,6 +69,7 @@ ep_tuning_tick(EpPool *pool, uint64 now_us)
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	before = tuner = pool->tuner;
 	generation = pool->generation;
+	strlcpy(name, pool->def.name, sizeof(name));
 	wanted = ep_pool_is_tuned(pool) && !pool->closing && !pool->paused;
 	if (wanted)
 		read_input(pool, now_us, &in);
@@ -83,7 +85,7 @@ ep_tuning_tick(EpPool *pool, uint64 now_us)
 		pool->tuner = tuner;
 	LWLockRelease(&pool->lock);
 	if (wanted)
-		report(pool, &before, &tuner);
+		report(name, &in.seen, &before, &tuner);
 }
 
 /*
@@ -95,29 +97,12 @@ ep_tuning_tick(EpPool *pool, uint64 now_us)
 void
 ep_tuning_apply(const EpPool *pool, EpSizingInput *in)
 {
-	EpPlan		plan;
-
 	if (!EP_BOOL(&pool->def.set, EP_S_DYNAMIC_SCALING_ENABLED) || pool->checked_only)
 		return;
 	if (pool->tuner.limit > 0 && ep_pool_is_tuned(pool))
-	{
-		/* what the tuner wants is all there is: spare ones are in it */
-		in->min_size = pool->tuner.wanted;
-		in->target_free = 0;
-		if (pool->tuner.limit < in->max_size)
-		{
-			in->max_size = pool->tuner.limit;
-			in->max_overflow = 0;
-		}
-		in->min_size = Min(in->min_size, in->max_size);
-		in->tuned = true;
-		in->up = in->down = 0;	/* the thresholds have no say */
-		return;
-	}
-	plan = ep_strategy_plan(strategy_of(pool), in->target_free);
-	in->target_free = Min(plan.free, in->max_size);
-	if (plan.ready && !in->unused)
-		in->fill_target = Max(in->fill_target, Min(in->leased + in->target_free, in->max_size));
+		ep_tuner_apply(&pool->tuner, in);
+	else
+		ep_strategy_apply(strategy_of(pool), in);
 }
 
 /* idle_timeout as the strategy has it, in seconds.  Caller holds the pool's lock. */

@@ -72,28 +72,12 @@ tuning_tick(Sim *sim, SimPool *pool)
 static void
 tuning_apply(const Sim *sim, const SimPool *pool, EpSizingInput *in)
 {
-	EpPlan		plan;
-
 	if (!in->scaling)
 		return;
 	if (pool->tuner.limit > 0 && tuned(sim))
-	{
-		in->min_size = pool->tuner.wanted;
-		in->target_free = 0;
-		if (pool->tuner.limit < in->max_size)
-		{
-			in->max_size = pool->tuner.limit;
-			in->max_overflow = 0;
-		}
-		in->min_size = Min(in->min_size, in->max_size);
-		in->tuned = true;
-		in->up = in->down = 0;
-		return;
-	}
-	plan = ep_strategy_plan(sim->trace->set.strategy, in->target_free);
-	in->target_free = Min(plan.free, in->max_size);
-	if (plan.ready && !in->unused)
-		in->fill_target = Max(in->fill_target, Min(in->leased + in->target_free, in->max_size));
+		ep_tuner_apply(&pool->tuner, in);
+	else
+		ep_strategy_apply(sim->trace->set.strategy, in);
 }
 
 static double
