@@ -239,6 +239,23 @@ look(EpTurn *turn)
 }
 
 /*
+ * Send and receive what can be without waiting.  Returns whether something
+ * was received; if not, turn->events says what to wait for.  Raises what
+ * ep_turn_receive does, but for interrupts.
+ */
+static bool
+move(EpTurn *turn)
+{
+	if (unlikely(turn->conn->terminated))
+		count(turn, true);
+	ep_check_terminated(turn->lease);
+	turn->events = WL_SOCKET_READABLE;
+	if (!turn->send_failed && flush(turn))
+		turn->events |= WL_SOCKET_WRITEABLE;
+	return (turn->readable || turn->send_failed) && fill(turn);
+}
+
+/*
  * Send what is to be sent and wait until something more has been received.
  * An answer is hardly ever there when the statement has just left, so it is
  * looked for before sleeping only where that has paid.
@@ -248,22 +265,16 @@ more(EpTurn *turn)
 {
 	for (;;)
 	{
-		uint32		events = WL_SOCKET_READABLE;
 		long		timeout;
 		int			happened;
 
 		CHECK_FOR_INTERRUPTS();
-		if (unlikely(turn->conn->terminated))
-			count(turn, true);
-		ep_check_terminated(turn->lease);
 		timeout = time_left(turn);
-		if (!turn->send_failed && flush(turn))
-			events |= WL_SOCKET_WRITEABLE;
-		if ((turn->readable || turn->send_failed) && fill(turn))
+		if (move(turn))
 			return;
-		if (events == WL_SOCKET_READABLE && !turn->readable && look(turn))
+		if (turn->events == WL_SOCKET_READABLE && !turn->readable && look(turn))
 			return;
-		happened = ep_descriptor_wait(turn->lease->desc, events, timeout);
+		happened = ep_descriptor_wait(turn->lease->desc, turn->events, timeout);
 		turn->readable = (happened & WL_SOCKET_READABLE) != 0;
 	}
 }
@@ -432,13 +443,12 @@ take_naming(EpTurn *turn, const EpMessage *msg)
 }
 
 /*
- * The next message that belongs to the answer; valid until the next call.  An
- * ErrorResponse has been noted in turn->error already.  Raises 08006 or what
- * the remote gave as the reason when the connection is lost, 08P01 when what
- * comes makes no sense, 57014 for query_timeout, and interrupts.
+ * The next message of the answer that has been received already; false if
+ * there is none.  Everything that does not belong to the caller's answer is
+ * dealt with here.
  */
-void
-ep_turn_receive(EpTurn *turn, EpMessage *msg)
+static bool
+next_message(EpTurn *turn, EpMessage *msg)
 {
 	for (;;)
 	{
@@ -447,8 +457,7 @@ ep_turn_receive(EpTurn *turn, EpMessage *msg)
 			case EP_IO_OK:
 				break;
 			case EP_IO_AGAIN:
-				more(turn);
-				continue;
+				return false;
 			default:
 				ep_raise_malformed(turn->lease, turn->wire->complaint);
 		}
@@ -470,15 +479,46 @@ ep_turn_receive(EpTurn *turn, EpMessage *msg)
 			take_naming(turn, msg);
 			continue;
 		}
-		switch (msg->type)
+		if (msg->type == 'E')
+			note_error(turn, msg);
+		else if (turn->next_step < turn->nsteps && !turn->failed)
 		{
-			case 'E':
-				note_error(turn, msg);
-				return;
-			default:
-				return;
+			ep_turn_take_prelude(turn, msg);
+			continue;
 		}
+		return true;
 	}
+}
+
+/*
+ * The next message that belongs to the answer; valid until the next call.  An
+ * ErrorResponse has been noted in turn->error already.  Raises 08006 or what
+ * the remote gave as the reason when the connection is lost, 08P01 when what
+ * comes makes no sense, 57014 for query_timeout, and interrupts.
+ */
+void
+ep_turn_receive(EpTurn *turn, EpMessage *msg)
+{
+	while (!next_message(turn, msg))
+		more(turn);
+}
+
+/*
+ * The same without waiting: returns false if the next message is not there
+ * yet.  Then the caller waits until the socket is ready for turn->events, or
+ * turn->deadline_us is reached, looks for interrupts, and calls again.
+ */
+bool
+ep_turn_poll(EpTurn *turn, EpMessage *msg)
+{
+	turn->readable = true;
+	while (!next_message(turn, msg))
+	{
+		(void) time_left(turn);
+		if (!move(turn))
+			return false;
+	}
+	return true;
 }
 
 /* ReadyForQuery: the remote is at rest. */
