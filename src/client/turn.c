@@ -253,7 +253,7 @@ more(EpTurn *turn)
 		int			happened;
 
 		CHECK_FOR_INTERRUPTS();
-		if (unlikely(turn->conn->terminated))
+		if (unlikely(turn->conn->terminated || turn->conn->struck != EP_STRUCK_NOT))
 			count(turn, true);
 		ep_check_terminated(turn->lease);
 		timeout = time_left(turn);
