@@ -58,6 +58,7 @@ typedef enum Verdict
 typedef struct Attempt
 {
 	EpPoolRef  *ref;
+	EpLeaseKind kind;
 	double		timeout_s;		/* < 0: no limit */
 	uint64		begin_us;		/* 0: nothing was waited for yet */
 	uint64		deadline_us;
@@ -77,6 +78,9 @@ typedef struct Picture
 	bool		full;			/* the remote takes no more connections */
 	bool		capped;			/* it could have more by its own settings, but none is being made */
 	bool		half_open;
+	int			sessions;		/* open ones */
+	int			max_sessions;
+	bool		kept;			/* connections that are kept for sessions are idle */
 	uint64		probe_in_us;	/* while the breaker is open */
 	EpEventPool whose;
 	int			sqlstate;
@@ -134,6 +138,9 @@ take_picture(const EpPool *pool, Picture *p)
 	p->any_live = ep_pool_any_live(pool);
 	p->full = now < pool->bound_until_us;
 	p->capped = pool->n_connecting == 0 && !pool->failing && p->size < ep_pool_most(pool);
+	p->sessions = pool->n_sessions;
+	p->max_sessions = ep_sessions_limit(pool);
+	p->kept = pool->n_kept_idle > 0;
 	p->half_open = pool->breaker.state == EP_BREAKER_HALF_OPEN;
 	p->probe_in_us = pool->breaker.probe_at_us > now ? pool->breaker.probe_at_us - now : 0;
 	p->sqlstate = pool->failing ? pool->last_sqlstate : 0;
@@ -160,11 +167,27 @@ ep_raise_worker_away(void)
 			 errhint("See the server log for why it ended; max_worker_processes must leave room for it.")));
 }
 
+/* There may be connections, but no more sessions. */
+static void
+raise_no_session(const Attempt *a, const Picture *p)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
+			 a->timeout_s > 0 ?
+			 errmsg("no session on pool \"%s\" within %g s", a->ref->name, a->timeout_s) :
+			 errmsg("no session on pool \"%s\" is free", a->ref->name),
+			 errdetail("%d of %d sessions (max_sessions) are open; size %d, active %d, waiting %d, longest lease %.3f s.",
+					   p->sessions, p->max_sessions, p->size, p->active, p->waiting, p->longest_lease),
+			 errhint("Raise max_sessions or acquire_timeout, or end transactions that have sessions sooner.")));
+}
+
 static void
 raise_none_free(const Attempt *a, Verdict verdict, const Picture *p)
 {
 	const char *name = a->ref->name;
 
+	if (verdict != TOO_MANY_WAIT && a->kind == EP_KIND_SESSION && p->sessions >= p->max_sessions)
+		raise_no_session(a, p);
 	ereport(ERROR,
 			(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
 			 verdict == TOO_MANY_WAIT ?
@@ -180,6 +203,8 @@ raise_none_free(const Attempt *a, Verdict verdict, const Picture *p)
 			 errhint("The remote server takes no more connections at present. Hold leases for a shorter time, or raise its limits.") :
 			 p->capped && a->timeout_s > 0 ?
 			 errhint("Other pools have what max_server_connections or enhanced_pool.max_connections allows. Hold leases for a shorter time, or raise these.") :
+			 p->kept ?
+			 errhint("Connections that are kept for sessions are idle. Raise max_size, lower min_sessions, or hold leases for a shorter time.") :
 			 errhint("Raise max_size or acquire_timeout, or hold leases for a shorter time.")));
 }
 
@@ -288,7 +313,8 @@ count_wait(EpPool *pool, uint64 waited)
 /*
  * The connection is this lease's.  Caller holds the pool's lock.  Returns
  * whether the worker is to be woken because the pool is so busy now that it
- * should grow; nobody else wakes it for that until it has looked.
+ * should grow, or sessions should have more spare ones; nobody else wakes it for
+ * the first until it has looked.
  */
 static bool
 adopt(EpPool *pool, EpLease *lease, EpConn *conn)
@@ -297,7 +323,7 @@ adopt(EpPool *pool, EpLease *lease, EpConn *conn)
 	pool->stats.acquire_count++;
 	pool->last_acquire_us = conn->leased_us;
 	if (likely(pool->n_leased <= pool->grow_above))
-		return false;
+		return lease->kind == EP_KIND_SESSION && ep_keep_short(pool);
 	pool->grow_above = PG_INT32_MAX;
 	return true;
 }
@@ -328,7 +354,7 @@ join(Attempt *a, EpPool *pool)
 	me->wait_start_us = ep_now_us();
 	me->deadlock = false;
 	waiting_in = (int) (pool - ep_pools);
-	ep_queue_join(pool, proc);
+	ep_queue_join(pool, proc, a->kind);
 	pool->stats.wait_count++;
 	pool->last_acquire_us = me->wait_start_us;
 }
@@ -367,6 +393,7 @@ pass_on(EpPool *pool, EpConn *conn, EpEnded *ended)
 	EpGiven		given = EP_GIVEN_TO_WORKER;
 	uint64		word = pg_atomic_exchange_u64(&conn->lease_word, 0);
 
+	ep_conn_set_kind(conn, EP_KIND_STATEMENT);
 	if (!ep_worker_has(pool->worker, conn->epoch))
 	{
 		ep_conn_blame(conn, EP_END_WORKER_EXIT);
@@ -400,8 +427,7 @@ ep_acquire_abandon(void)
 	conn = leave(pool);
 	if (conn)
 		given = pass_on(pool, conn, &ended);
-	else
-		given.wake_next = ep_queue_next(pool);
+	ep_queue_next(pool, &given);
 	LWLockRelease(&pool->lock);
 	ep_event_closed(&ended, "");
 	ep_wake_given(pool, given);
@@ -456,7 +482,7 @@ take_or_join(Attempt *a, EpLease *lease, Picture *picture)
 	EpPool	   *pool = &ep_pools[ref->pool];
 	EpConn	   *conn = NULL;
 	bool		other_role = false;
-	bool		grow = false;
+	EpGiven		given = EP_GIVEN_TO_NOBODY;
 	Verdict		verdict = GOT;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
@@ -467,12 +493,15 @@ take_or_join(Attempt *a, EpLease *lease, Picture *picture)
 		return AGAIN;
 	}
 	if (pool->breaker.state == EP_BREAKER_CLOSED)
-		conn = ep_idle_take(pool, ep_my_procno_compat(), ref->role, ref->last_slot,
-							ep_descriptor_is_warm, &other_role);
+		conn = ep_idle_take(pool, ep_my_procno_compat(), a->kind, ref->role, EP_IDLE_GENERAL | EP_IDLE_KEPT,
+							ref->last_slot, ep_descriptor_is_warm, &other_role);
 	if (conn)
 	{
 		ep_observe_wait(&pool->observed, 0);
-		grow = adopt(pool, lease, conn);
+		given.wake_worker = adopt(pool, lease, conn);
+		/* a session that waits first may be held up by this one, and what it was woken for be another's */
+		if (a->kind == EP_KIND_SESSION)
+			ep_queue_next(pool, &given);
 	}
 	else
 	{
@@ -487,10 +516,11 @@ take_or_join(Attempt *a, EpLease *lease, Picture *picture)
 			join(a, pool);
 
 			/*
-			 * a pool of full size has nothing to do for a waiter; deadlocks
-			 * are looked for by a timer
+			 * a pool of full size has nothing to do for a waiter, unless
+			 * something is kept that it may have; deadlocks are looked for
+			 * by a timer
 			 */
-			grow = ep_pool_size(pool) < ep_pool_most(pool);
+			given.wake_worker = ep_pool_size(pool) < ep_pool_most(pool) || pool->n_kept_idle > 0;
 		}
 		else
 		{
@@ -499,16 +529,16 @@ take_or_join(Attempt *a, EpLease *lease, Picture *picture)
 		}
 	}
 	LWLockRelease(&pool->lock);
-	if (other_role || grow)
-		ep_wake_worker(pool->worker);
+	given.wake_worker |= other_role;
+	ep_wake_given(pool, given);
 	return verdict;
 }
 
 /*
- * A look while waiting.  The first in the queue also looks at the idle list if
- * it was told to (woken), and with may_take, which is set now and then: a
- * connection of another role's that was to be reset for it may have broken,
- * while others of that role are idle.
+ * A look while waiting.  Whose turn it is also looks at the idle list if it was
+ * told to (woken), and with may_take, which is set now and then: a connection of
+ * another role's that was to be reset for it may have broken, while others of
+ * that role are idle, or max_sessions was raised.
  */
 static Verdict
 look(Attempt *a, EpLease *lease, bool may_take, Picture *picture)
@@ -517,15 +547,17 @@ look(Attempt *a, EpLease *lease, bool may_take, Picture *picture)
 	int			proc = ep_my_procno_compat();
 	EpConn	   *conn = NULL;
 	bool		other_role = false;
+	int			which;
 	Verdict		verdict;
 	EpGiven		given = EP_GIVEN_TO_NOBODY;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	may_take |= ep_backends[proc].woken;
 	ep_backends[proc].woken = false;
-	if (may_take && ep_backends[proc].assigned == EP_NO_SLOT && pool->wait_head == proc &&
-		!pool->closing && !pool->stale && pool->breaker.state == EP_BREAKER_CLOSED)
-		conn = ep_idle_take(pool, proc, a->ref->role, a->ref->last_slot, ep_descriptor_is_warm, &other_role);
+	which = may_take && ep_backends[proc].assigned == EP_NO_SLOT ? ep_queue_may_take(pool, proc) : 0;
+	if (which != 0 && !pool->closing && !pool->stale && pool->breaker.state == EP_BREAKER_CLOSED)
+		conn = ep_idle_take(pool, proc, a->kind, a->ref->role, which, a->ref->last_slot,
+							ep_descriptor_is_warm, &other_role);
 
 	if (conn || ep_backends[proc].assigned != EP_NO_SLOT)
 		verdict = GOT;
@@ -546,7 +578,7 @@ look(Attempt *a, EpLease *lease, bool may_take, Picture *picture)
 		else
 			take_picture(pool, picture);
 		pool->stats.acquire_timeouts += verdict == NONE_FREE || verdict == POOL_PAUSED;
-		given.wake_next = ep_queue_next(pool);
+		ep_queue_next(pool, &given);
 	}
 	LWLockRelease(&pool->lock);
 	given.wake_worker |= other_role;
@@ -698,6 +730,9 @@ make_ready(Attempt *a, EpLease *lease)
  * limit.  name may be NULL.  Called in a transaction with no lock held.  The
  * result belongs to the current subtransaction (ep_lease_install).
  *
+ * A session that would be one more than max_sessions waits for the end of
+ * another.
+ *
  * Raises 53300 when none is to be had in time, 08001 (or what the last attempt
  * said) when none can be connected, 57P03 when its breaker is open, it is paused for longer or closed
  * meanwhile, 40P01 for a deadlock over pools, 55000 when the worker is away or the
@@ -707,7 +742,7 @@ make_ready(Attempt *a, EpLease *lease)
 EpLease *
 ep_lease_acquire(EpPoolRef *ref, EpLeaseKind kind, double timeout_s, bool hold, const char *name)
 {
-	Attempt		a = {.ref = ref, .timeout_s = timeout_s > MAX_TIMEOUT_S ? -1 : timeout_s};
+	Attempt		a = {.ref = ref, .kind = kind, .timeout_s = timeout_s > MAX_TIMEOUT_S ? -1 : timeout_s};
 
 	for (;;)
 	{

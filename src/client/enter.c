@@ -23,6 +23,9 @@
 #include "client/lease.h"
 #include "compat.h"
 
+/* The name of 25P04 is younger than PostgreSQL 15. */
+#define ERRCODE_SESSION_TIMEOUT	MAKE_SQLSTATE('2', '5', 'P', '0', '4')
+
 /* How often a wait for the worker looks whether the worker is still there. */
 #define WORKER_POLL_MS	500
 
@@ -102,6 +105,47 @@ await_cancel(EpLease *lease)
 	if (dead)
 		ep_raise_lost(lease, "It has ended, or a cancel request that got no answer may still arrive.");
 	lease->cancel_sent = false;
+}
+
+/* -------------------------------------------------------- time-outs of sessions */
+
+/*
+ * Raise 25P03 or 25P04 if a time-out has struck the session: it was rolled back,
+ * or is about to be, and the local transaction must not commit its half alone.
+ * Raises nothing for other leases.  No lock is needed: the mark is set under the
+ * pool's lock, and stays until the lease is given back.
+ */
+void
+ep_lease_check_struck(const EpLease *lease)
+{
+	EpStruck	struck = ep_conns[lease->slot].struck;
+	const char *setting = struck == EP_STRUCK_IDLE ? "idle_in_session_timeout" : "session_timeout";
+
+	if (likely(struck == EP_STRUCK_NOT))
+		return;
+	ereport(ERROR,
+			(errcode(struck == EP_STRUCK_IDLE ? ERRCODE_IDLE_IN_TRANSACTION_SESSION_TIMEOUT : ERRCODE_SESSION_TIMEOUT),
+			 errmsg("session on pool \"%s\" was ended due to %s", lease->ref->name, setting),
+			 errdetail("Its remote transaction was rolled back, so the local one can only be rolled back, too."),
+			 errhint("Raise %s, or end transactions that have sessions sooner.", setting)));
+}
+
+/*
+ * The session is about to be committed: from here on no time-out strikes it, as
+ * nobody could tell whether it has hit before the remote's COMMIT.  Raises 25P03
+ * or 25P04 if one has struck before.  No lock held.
+ */
+void
+ep_lease_seal(EpLease *lease)
+{
+	EpPool	   *pool = &ep_pools[lease->pool];
+	EpConn	   *conn = &ep_conns[lease->slot];
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	if (conn->struck == EP_STRUCK_NOT)
+		conn->sealed = true;
+	LWLockRelease(&pool->lock);
+	ep_lease_check_struck(lease);
 }
 
 /* ------------------------------------------------------------------- drain */
@@ -259,8 +303,8 @@ raise_closed(EpLease *lease)
  * Begin to use the connection of a lease: from here to ep_lease_leave it is
  * this process's alone, and the remote stands at ReadyForQuery.  Waits, when
  * the last statement was given up, until its answer has ended.  No lock held.
- * Raises 55006 if an outer call uses the lease, 57P01 if an administrator
- * terminated the connection, 08006 if it is lost or what the remote gave as the
+ * Raises 55006 if an outer call uses the lease, 25P03 or 25P04 if a time-out has
+ * struck the session, 57P01 if an administrator terminated the connection, 08006 if it is lost or what the remote gave as the
  * reason, and what interrupts raise.
  */
 void
@@ -271,14 +315,17 @@ ep_lease_enter(EpLease *lease)
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("lease %lld is in use", (long long) lease->number),
 				 errdetail("A function that was called while its rows are read cannot use it.")));
+	ep_check_terminated(lease);
 	if (lease->broken)
 		ep_raise_lost(lease, "The connection was lost before.");
-	ep_check_terminated(lease);
 	/* after an exchange that was given up the word has stayed at IN_EXCHANGE */
 	if (!lease->in_exchange)
 	{
 		if (!take_turn(lease))
+		{
+			ep_check_terminated(lease);
 			raise_closed(lease);
+		}
 		lease->in_exchange = true;
 	}
 	lease->in_use = true;
@@ -314,6 +361,8 @@ ep_lease_leave(EpLease *lease)
 	lease->in_use = false;
 	lease->in_exchange = false;
 	lease->use_subid = InvalidSubTransactionId;
+	if (lease->kind == EP_KIND_SESSION)
+		ep_conns[lease->slot].rested_us = ep_now_us();	/* before the word says so */
 	if (!pg_atomic_compare_exchange_u64(&ep_conns[lease->slot].lease_word, &word,
 										EP_LW(lease->conn_id, ep_my_procno_compat(), EP_LW_RESTING)))
 		lease->broken = true;

@@ -12,7 +12,7 @@
  *
  * Which process may touch what: while a connection is LEASED, its state,
  * owner, pool and conn_id do not change but by its holder.  The worker may set
- * dead and cancel_busy under the pool's lock, and may change the lease
+ * dead, cancel_busy and struck under the pool's lock, and may change the lease
  * word from RESTING to REVOKED.  Everything in EpLease is this process's own.
  *
  * What runs at abort and exit (ep_lease_give_back, cut_exchange and what they
@@ -126,7 +126,7 @@ ep_lease_register(EpLease *lease, EpConn *conn)
 	lease->conn_id = conn->conn_id;
 	lease->number = (int64) pg_atomic_fetch_add_u64(&ep_control->next_lease, 1);
 	conn->lease = lease->number;
-	conn->kind = lease->kind;
+	ep_conn_set_kind(conn, lease->kind);
 	conn->hold = lease->hold;
 	conn->lease_role = lease->role;
 	memcpy(conn->lease_name, lease->name, sizeof(conn->lease_name));
@@ -306,11 +306,16 @@ dispose(EpPool *pool, EpConn *conn, EpLease *lease, bool broken)
 	if (broken || EP_LW_BITS(word) == EP_LW_REVOKED ||
 		(conn->dead && !(conn->terminated && in_the_middle(lease))))
 	{
-		pool->lost |= lease->broken;
+		/* that a struck session's connection ends is no sign of trouble */
+		bool		lost = lease->broken && conn->struck == EP_STRUCK_NOT;
+
+		pool->lost |= lost;
 		if (broken && !lease->broken && !conn->dead)
 			ep_conn_blame(conn, EP_END_UNCLEAN);
-		if (lease->broken)
+		if (lost)
 			(void) ep_pool_want_recheck(pool);
+		if (conn->struck != EP_STRUCK_NOT)
+			ep_conn_blame(conn, EP_END_SESSION_STRUCK);
 		ep_conn_to_broken(conn);
 		return EP_GIVEN_TO_WORKER;
 	}
@@ -402,10 +407,13 @@ ep_lease_give_back(EpLease *lease)
 		 * The worker zeroes its epoch before it looks for connections to end:
 		 * either it sees this one given back, or we see the epoch.
 		 */
+		/* what lets in the next session, whatever becomes of the connection */
+		ep_conn_set_kind(conn, EP_KIND_STATEMENT);
 		if (ep_worker_has(pool->worker, conn->epoch))
 			given = dispose(pool, conn, lease, broken);
 		else
 			orphan = true;
+		ep_queue_next(pool, &given);
 	}
 	LWLockRelease(&pool->lock);
 
@@ -494,7 +502,10 @@ check_not_in_use(const EpLease *lease)
 static bool
 open_session(const EpLease *lease)
 {
-	return lease->kind == EP_KIND_SESSION && !lease->broken && ep_conns[lease->slot].tx_status != 'I';
+	const EpConn *conn = &ep_conns[lease->slot];
+
+	return lease->kind == EP_KIND_SESSION &&
+		(conn->struck != EP_STRUCK_NOT || (!lease->broken && conn->tx_status != 'I'));
 }
 
 /*
@@ -566,6 +577,22 @@ ep_lease_discard_all(void)
 /* ------------------------------------------- the ends of (sub)transactions */
 
 /*
+ * A time-out has struck the session in its exchange, and the lease outlives the
+ * subtransaction that has got the error: nobody uses the connection any more,
+ * and the worker need not wait for the end of the transaction.
+ */
+static void
+leave_struck(EpLease *lease)
+{
+	lease->in_exchange = false;
+	lease->need_drain = false;
+	lease->broken = true;
+	pg_atomic_write_u64(&ep_conns[lease->slot].lease_word,
+						EP_LW(lease->conn_id, ep_my_procno_compat(), EP_LW_REVOKED));
+	ep_wake_worker(ep_pools[lease->pool].worker);
+}
+
+/*
  * A lease outlives the (sub)transaction in which its exchange was under way.
  * Nobody reads the answer any more: have it cancelled now, and read to its end
  * before the next use (ep_lease_enter).
@@ -578,6 +605,11 @@ cut_exchange(EpLease *lease)
 	lease->in_use = false;
 	if (lease->desc == NULL || !lease->in_exchange)
 		return;
+	if (ep_conns[lease->slot].struck != EP_STRUCK_NOT)
+	{
+		leave_struck(lease);
+		return;
+	}
 	lease->broken = lease->broken || half_sent(lease);
 	if (!lease->broken && in_the_middle(lease))
 	{

@@ -71,6 +71,10 @@ extern void ep_lease_leave(EpLease *lease);
 extern void ep_lease_mark_broken(EpLease *lease);
 extern void ep_lease_request_cancel(EpLease *lease);
 
+/* Time-outs of sessions. */
+extern void ep_lease_check_struck(const EpLease *lease);
+extern void ep_lease_seal(EpLease *lease);
+
 extern void ep_lease_install(void);
 
 /* acquire.c */

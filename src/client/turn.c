@@ -246,7 +246,7 @@ look(EpTurn *turn)
 static bool
 move(EpTurn *turn)
 {
-	if (unlikely(turn->conn->terminated))
+	if (unlikely(turn->conn->terminated || turn->conn->struck != EP_STRUCK_NOT))
 		count(turn, true);
 	ep_check_terminated(turn->lease);
 	turn->events = WL_SOCKET_READABLE;

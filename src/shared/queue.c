@@ -27,12 +27,26 @@
  * the worker's hands meanwhile, as one that is reset, and becomes available
  * when that is over.  It only goes there while nobody waits.
  *
- * What must hold: while an idle connection and a waiter are there together, the
- * first waiter is woken.  Whoever adds an idle connection (ep_conn_give) or
- * takes the first waiter away (ep_queue_leave) sees to it through
- * ep_queue_next; the woken one clears the mark when it looks, and then either
- * takes a connection, or there is none for it, and it is as if it had just
- * joined.
+ * Not every waiter may have every connection: one that is kept for sessions
+ * (sessions.c) is for them alone, and a session is served only while fewer than
+ * max_sessions are open.  So those who wait for a session stand in one line, and
+ * all others in another, and "the first waiter" for a connection is the one of
+ * the two heads who came first, of those that may have it (ep_queue_first).
+ * Nobody is held up by one who may not.  Who has to wait for max_sessions to let
+ * it in is not among the waiters meant above, until a session ends.
+ *
+ * What must hold: while an idle connection and a waiter that may have it are
+ * there together, the first of these waiters is woken.  Whoever adds an idle
+ * connection (ep_conn_give), takes a waiter away (ep_queue_leave), or changes who
+ * may have what (a session begins or ends, an idle connection is kept or not
+ * any more) sees to it through ep_queue_next.  Note the end of a session: its
+ * connection may be reset or ended first, while the place it had under
+ * max_sessions is free at once, and another connection may be idle.  The woken
+ * one clears the mark when it looks, and then either takes a connection, or there
+ * is none for it, and it is as if it had just joined.
+ *
+ * A raised max_sessions is the one thing that makes a waiter served without an
+ * event of the pool's: he looks once a second.
  *
  *-------------------------------------------------------------------------
  */
@@ -61,9 +75,47 @@ ep_role_must_reset(const EpPool *pool, const EpConn *conn, Oid role)
 		EP_INT(&pool->def.set, EP_S_RESET) != EP_RESET_NEVER;
 }
 
+static EpLine *
+line_of(EpPool *pool, const EpBackend *backend)
+{
+	return &pool->lines[backend->kind == EP_KIND_SESSION ? EP_LINE_SESSIONS : EP_LINE_OTHERS];
+}
+
+static void
+line_join(EpLine *line, int procno)
+{
+	EpBackend  *me = &ep_backends[procno];
+
+	me->line_prev = line->tail;
+	me->line_next = -1;
+	if (line->tail >= 0)
+		ep_backends[line->tail].line_next = procno;
+	else
+		line->head = procno;
+	line->tail = procno;
+	line->n++;
+}
+
+static void
+line_leave(EpLine *line, int procno)
+{
+	EpBackend  *me = &ep_backends[procno];
+
+	if (me->line_prev >= 0)
+		ep_backends[me->line_prev].line_next = me->line_next;
+	else
+		line->head = me->line_next;
+	if (me->line_next >= 0)
+		ep_backends[me->line_next].line_prev = me->line_prev;
+	else
+		line->tail = me->line_prev;
+	me->line_prev = me->line_next = -1;
+	line->n--;
+}
+
 /* Put a process at the end of the queue.  Caller holds the pool's lock. */
 void
-ep_queue_join(EpPool *pool, int procno)
+ep_queue_join(EpPool *pool, int procno, EpLeaseKind kind)
 {
 	EpBackend  *me = &ep_backends[procno];
 
@@ -79,6 +131,8 @@ ep_queue_join(EpPool *pool, int procno)
 		pool->wait_head = procno;
 	pool->wait_tail = procno;
 	pool->n_waiting++;
+	me->kind = kind;
+	line_join(line_of(pool, me), procno);
 }
 
 /*
@@ -103,6 +157,7 @@ ep_queue_leave(EpPool *pool, int procno)
 	me->prev = me->next = -1;
 	me->waiting_pool = -1;
 	pool->n_waiting--;
+	line_leave(line_of(pool, me), procno);
 }
 
 /*
@@ -169,7 +224,7 @@ ep_conn_reason_to_go(const EpPool *pool, const EpConn *conn)
 			return EP_END_PAUSED;
 		return conn->conn_hash != pool->def.conn_hash ? EP_END_CONFIG_CHANGE : EP_END_RECYCLED;
 	}
-	if (conn->overflow && pool->wait_head < 0)
+	if (conn->overflow && ep_queue_first(pool, false) < 0)
 		return EP_END_OVERFLOW;
 	if (one_too_many(pool, conn))
 		return EP_END_SURPLUS;
@@ -190,21 +245,55 @@ over_ration(const EpPool *pool)
 }
 
 /*
- * The waiter that is to be woken because a connection is idle, or -1.  Caller
- * holds the pool's lock, and sets the latch after releasing it.
+ * The waiter whose turn it is for a connection, which is kept for sessions or
+ * not; -1: nobody may have it.  Caller holds the pool's lock.
  */
 int
-ep_queue_next(EpPool *pool)
+ep_queue_first(const EpPool *pool, bool kept)
 {
-	int			proc = pool->wait_head;
+	int			session = ep_sessions_full(pool) ? -1 : pool->lines[EP_LINE_SESSIONS].head;
+	int			other = kept ? -1 : pool->lines[EP_LINE_OTHERS].head;
 
-	if (proc < 0 || pool->idle_head == EP_NO_SLOT || ep_backends[proc].woken)
+	if (session < 0 || other < 0)
+		return Max(session, other);
+	return ep_backends[session].ticket < ep_backends[other].ticket ? session : other;
+}
+
+/* Of which idle connections is it this waiter's turn to take one?  EP_IDLE_ bits.  Caller holds the pool's lock. */
+int
+ep_queue_may_take(const EpPool *pool, int procno)
+{
+	return (ep_queue_first(pool, false) == procno ? EP_IDLE_GENERAL : 0) |
+		(ep_queue_first(pool, true) == procno ? EP_IDLE_KEPT : 0);
+}
+
+static int
+wake(int proc)
+{
+	if (proc < 0 || ep_backends[proc].woken)
 		return -1;
 	ep_backends[proc].woken = true;
 	return proc;
 }
 
-/* May the first waiter be passed by somebody who comes now?  Caller holds the pool's lock. */
+/*
+ * The waiters that are to be woken because connections are idle, if any, go
+ * into given->wake_next.  Caller holds the pool's lock, and passes given to
+ * ep_wake_given after releasing it.
+ */
+void
+ep_queue_next(EpPool *pool, EpGiven *given)
+{
+	int			general = pool->n_idle > pool->n_kept_idle ? wake(ep_queue_first(pool, false)) : -1;
+	int			kept = pool->n_kept_idle > 0 ? wake(ep_queue_first(pool, true)) : -1;
+
+	if (general >= 0)
+		given->wake_next[EP_LINE_OTHERS] = general;
+	if (kept >= 0)
+		given->wake_next[EP_LINE_SESSIONS] = kept;
+}
+
+/* May this waiter, the first, be passed by somebody who comes now?  Caller holds the pool's lock. */
 static bool
 may_barge(const EpPool *pool, const EpConn *conn, int proc)
 {
@@ -241,7 +330,7 @@ EpGiven
 ep_conn_give(EpPool *pool, EpConn *conn)
 {
 	EpGiven		given = EP_GIVEN_TO_NOBODY;
-	int			proc = pool->wait_head;
+	int			proc;
 
 	if (ep_conn_must_go(pool, conn) || over_ration(pool))
 	{
@@ -255,6 +344,8 @@ ep_conn_give(EpPool *pool, EpConn *conn)
 		ep_conn_to_validating(conn);
 		return EP_GIVEN_TO_WORKER;
 	}
+	ep_keep_settle(pool, conn);
+	proc = ep_queue_first(pool, conn->kept);
 	if (proc >= 0 && ep_role_must_reset(pool, conn, ep_backends[proc].role))
 	{
 		ep_conn_to_resetting(conn);
@@ -273,15 +364,16 @@ ep_conn_give(EpPool *pool, EpConn *conn)
 	if (proc < 0 || pool->stale || may_barge(pool, conn, proc))
 	{
 		ep_conn_to_idle(conn);
-		given.wake_next = ep_queue_next(pool);
+		ep_queue_next(pool, &given);
 		return given;
 	}
 	ep_queue_leave(pool, proc);
 	ep_conn_to_leased(conn, proc);
+	ep_conn_set_kind(conn, ep_backends[proc].kind);
 	conn->lease_role = ep_backends[proc].role;
 	ep_backends[proc].assigned = ep_conn_slot(conn);
+	ep_queue_next(pool, &given);
 	given.wake_proc = proc;
-	given.wake_next = ep_queue_next(pool);
 	return given;
 }
 
@@ -291,8 +383,11 @@ ep_wake_given(const EpPool *pool, EpGiven given)
 {
 	if (given.wake_proc >= 0)
 		ep_wake_proc(given.wake_proc);
-	if (given.wake_next >= 0)
-		ep_wake_proc(given.wake_next);
+	for (int i = 0; i < EP_NLINES; i++)
+	{
+		if (given.wake_next[i] >= 0)
+			ep_wake_proc(given.wake_next[i]);
+	}
 	if (given.wake_worker)
 		ep_wake_worker(pool->worker);
 }
@@ -308,48 +403,69 @@ may_lend(const EpPool *pool, const EpConn *conn)
 }
 
 /*
- * Take an idle connection for a role: the preferred one (used last by this
- * backend) if it is idle, else the first whose descriptor is warm in this
- * process, else the most recently used.  Caller holds the pool's lock.
- * Returns it LEASED, or NULL; then *other_role tells that one of another
- * role's was sent to be reset instead, so the worker must be woken.
+ * An idle connection for a role, of those that are kept for sessions or of the
+ * others: the preferred one (used last by this backend), else the first whose
+ * descriptor is warm in this process, else the most recently used.  *foreign is
+ * set to one of another role's that was seen.
+ */
+static EpConn *
+find_idle(EpPool *pool, Oid role, bool kept, int preferred, bool (*warm) (int slot, uint64 conn_id),
+		  EpConn **foreign)
+{
+	int			looked = 0;
+
+	if (preferred >= 0 && ep_conns[preferred].state == EP_IDLE && ep_conns[preferred].kept == kept &&
+		ep_conns[preferred].pool == (int) (pool - ep_pools) &&
+		may_lend(pool, &ep_conns[preferred]) && !ep_role_must_reset(pool, &ep_conns[preferred], role))
+		return &ep_conns[preferred];
+
+	for (int slot = pool->idle_head; slot != EP_NO_SLOT && looked < 64; slot = ep_conns[slot].next, looked++)
+	{
+		EpConn	   *conn = &ep_conns[slot];
+
+		if (!may_lend(pool, conn) || conn->kept != kept)
+			continue;
+		if (ep_role_must_reset(pool, conn, role))
+			*foreign = conn;	/* the least recently used one in the end */
+		else if (warm(slot, conn->conn_id))
+			return conn;
+	}
+	for (int slot = pool->idle_head; slot != EP_NO_SLOT; slot = ep_conns[slot].next)
+	{
+		EpConn	   *conn = &ep_conns[slot];
+
+		if (may_lend(pool, conn) && conn->kept == kept && !ep_role_must_reset(pool, conn, role))
+			return conn;
+	}
+	return NULL;
+}
+
+/*
+ * Take an idle connection for a role, for a lease of that kind.  which are the
+ * EP_IDLE_ bits of those that may be taken; what is kept for sessions is for
+ * them first, and for nobody else, and no session gets one beyond max_sessions.
+ * Caller holds the pool's lock, and calls ep_queue_next afterwards for a session.
+ * Returns it LEASED, or NULL; then *other_role tells that one of another role's
+ * was sent to be reset instead, so the worker must be woken.
  */
 EpConn *
-ep_idle_take(EpPool *pool, int procno, Oid role, int preferred,
+ep_idle_take(EpPool *pool, int procno, EpLeaseKind kind, Oid role, int which, int preferred,
 			 bool (*warm) (int slot, uint64 conn_id), bool *other_role)
 {
 	EpConn	   *found = NULL;
 	EpConn	   *foreign = NULL;
-	int			looked = 0;
 
 	*other_role = false;
-	if (preferred >= 0 && ep_conns[preferred].state == EP_IDLE &&
-		ep_conns[preferred].pool == (int) (pool - ep_pools) &&
-		may_lend(pool, &ep_conns[preferred]) && !ep_role_must_reset(pool, &ep_conns[preferred], role))
-		found = &ep_conns[preferred];
-
-	for (int slot = pool->idle_head; found == NULL && slot != EP_NO_SLOT && looked < 64;
-		 slot = ep_conns[slot].next, looked++)
-	{
-		EpConn	   *conn = &ep_conns[slot];
-
-		if (!may_lend(pool, conn))
-			continue;
-		if (ep_role_must_reset(pool, conn, role))
-			foreign = conn;		/* the least recently used one in the end */
-		else if (warm(slot, conn->conn_id))
-			found = conn;
-	}
-	for (int slot = pool->idle_head; found == NULL && slot != EP_NO_SLOT; slot = ep_conns[slot].next)
-	{
-		EpConn	   *conn = &ep_conns[slot];
-
-		if (may_lend(pool, conn) && !ep_role_must_reset(pool, conn, role))
-			found = conn;
-	}
+	if (kind == EP_KIND_SESSION && ep_sessions_full(pool))
+		return NULL;
+	if (kind == EP_KIND_SESSION && (which & EP_IDLE_KEPT) != 0 && pool->n_kept_idle > 0)
+		found = find_idle(pool, role, true, preferred, warm, &foreign);
+	if (found == NULL && (which & EP_IDLE_GENERAL) != 0)
+		found = find_idle(pool, role, false, preferred, warm, &foreign);
 	if (found != NULL)
 	{
 		ep_conn_to_leased(found, procno);
+		ep_conn_set_kind(found, kind);
 		found->lease_role = role;
 	}
 	else if (foreign != NULL)

@@ -46,7 +46,9 @@ add_pool(Picture *picture, int place)
 	const EpPool *pool = &ep_pools[place];
 	int			limit = EP_INT(&pool->def.set, EP_S_MAX_SIZE) + EP_INT(&pool->def.set, EP_S_MAX_OVERFLOW);
 
-	picture->pools[place].live = ep_pool_size(pool) < limit || pool->n_leased < ep_pool_size(pool);
+	picture->pools[place].live = ep_pool_size(pool) < limit || pool->n_leased + pool->n_kept_idle < ep_pool_size(pool);
+	picture->pools[place].kept_live = pool->n_kept_idle > 0;
+	picture->pools[place].session_live = !ep_sessions_full(pool);
 	for (int proc = pool->wait_head; proc >= 0 && picture->nwaiters < ep_control->n_backends;
 		 proc = ep_backends[proc].next)
 	{
@@ -54,9 +56,23 @@ add_pool(Picture *picture, int place)
 
 		waiter->pool = place;
 		waiter->proc = proc;
+		waiter->session = ep_backends[proc].kind == EP_KIND_SESSION;
 		waiter->since_us = ep_backends[proc].wait_start_us;
 		picture->tickets[picture->nwaiters++] = ep_backends[proc].ticket;
 	}
+}
+
+/*
+ * Is a kept connection that comes back for no others but sessions, even if they
+ * wait?  Caller holds the pool's lock.
+ */
+static bool
+stays_kept(const EpPool *pool)
+{
+	EpKeepInput in;
+
+	ep_keep_read(pool, ep_now_us(), &in);
+	return in.kept <= ep_keep_floor(&in);
 }
 
 /* Returns whether anybody waits. */
@@ -66,7 +82,7 @@ take_picture(Picture *picture)
 	picture->nwaiters = picture->nholds = 0;
 	for (int i = 0; i < ep_control->max_pools; i++)
 	{
-		picture->pools[i].live = true;
+		picture->pools[i].live = picture->pools[i].kept_live = picture->pools[i].session_live = true;
 		if (!ep_pools[i].in_use)
 			continue;
 		LWLockAcquire(&ep_pools[i].lock, LW_SHARED);
@@ -86,8 +102,12 @@ take_picture(Picture *picture)
 		LWLockAcquire(&pool->lock, LW_SHARED);
 		if (conn->state == EP_LEASED && conn->owner >= 0 && conn->pool == (int) (pool - ep_pools))
 		{
-			picture->holds[picture->nholds].pool = conn->pool;
-			picture->holds[picture->nholds++].proc = conn->owner;
+			EpDeadHold *hold = &picture->holds[picture->nholds++];
+
+			hold->pool = conn->pool;
+			hold->proc = conn->owner;
+			hold->session = conn->kind == EP_KIND_SESSION;
+			hold->kept = conn->kept && stays_kept(pool);
 		}
 		LWLockRelease(&pool->lock);
 	}

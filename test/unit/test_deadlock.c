@@ -13,10 +13,14 @@
 #define MAX_POOLS	5
 #define MAX_PROCS	8
 
+/* Added to the number of a pool. */
+#define SESSION		16			/* it is a session that is waited for, or held */
+#define KEPT		(SESSION + 32)	/* held by a session, and kept for sessions after it */
+
 typedef struct Case
 {
 	const char *about;
-	const char *live;			/* one letter for each pool: y or n */
+	const char *live;			/* a letter for each pool: y, n, or what is live of it, k kept ones, s sessions, b both */
 	struct
 	{
 		int			pool;
@@ -48,6 +52,18 @@ static const Case cases[] = {
 	{"all connections of a pool held by its own waiters", "n",
 	{{0, 1, 10}, {0, 2, 30}, {0, 3, 20}}, {{0, 1}, {0, 2}, {0, 3}}, 2},
 	{"a pool without connections that cannot grow", "n", {{0, 1, 10}}, {{0}}, 1},
+	/* sessions */
+	{"two sessions of one backend where one may be open", "k", {{0 + SESSION, 1, 10}}, {{0 + KEPT, 1}}, 1},
+	{"another backend's ends", "k", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}, {0 + SESSION, 2}}, 0},
+	{"a place, and a connection for sessions", "b", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}}, 0},
+	{"a place, but no connection", "s", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}}, 1},
+	{"a lease that ends is no place for a session", "k", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}, {0, 2}}, 1},
+	{"what is kept is not for others", "b", {{0, 1, 10}}, {{0, 1}}, 1},
+	{"nor when the session that has it ends", "n", {{0, 1, 10}}, {{0, 1}, {0 + KEPT, 2}}, 1},
+	{"one beyond min_sessions is", "n", {{0, 1, 10}}, {{0, 1}, {0 + SESSION, 2}}, 0},
+	{"each has a session and waits for one on the other pool", "kk", {{1 + SESSION, 1, 10}, {0 + SESSION, 2, 20}},
+	{{0 + KEPT, 1}, {1 + KEPT, 2}}, 2},
+	{"one of them for a lease, of which there are more", "ky", {{1, 1, 10}, {0 + SESSION, 2, 20}}, {{0 + KEPT, 1}, {1 + SESSION, 2}}, 0},
 };
 
 static void
@@ -62,17 +78,24 @@ run_case(const Case *c)
 	int			victim;
 
 	for (int i = 0; i < npools; i++)
+	{
 		pools[i].live = c->live[i] == 'y';
+		pools[i].kept_live = strchr("ykb", c->live[i]) != NULL;
+		pools[i].session_live = strchr("ysb", c->live[i]) != NULL;
+	}
 	for (; c->waits[nwaiters].proc != 0; nwaiters++)
 	{
-		waiters[nwaiters].pool = c->waits[nwaiters].pool;
+		waiters[nwaiters].pool = c->waits[nwaiters].pool % SESSION;
 		waiters[nwaiters].proc = c->waits[nwaiters].proc;
 		waiters[nwaiters].since_us = c->waits[nwaiters].since;
+		waiters[nwaiters].session = (c->waits[nwaiters].pool & SESSION) != 0;
 	}
 	for (; c->holds[nholds].proc != 0; nholds++)
 	{
-		holds[nholds].pool = c->holds[nholds].pool;
+		holds[nholds].pool = c->holds[nholds].pool % SESSION;
 		holds[nholds].proc = c->holds[nholds].proc;
+		holds[nholds].session = (c->holds[nholds].pool & SESSION) != 0;
+		holds[nholds].kept = (c->holds[nholds].pool & KEPT) == KEPT;
 	}
 	victim = ep_deadlock_victim(pools, npools, waiters, nwaiters, holds, nholds);
 	CHECK_INT(victim < 0 ? 0 : waiters[victim].proc, c->victim, "%s", c->about);
@@ -94,7 +117,11 @@ random_world(World *w)
 {
 	w->nwaiters = w->nholds = 0;
 	for (int i = 0; i < MAX_POOLS; i++)
+	{
 		w->pools[i].live = unit_random(8) == 0;
+		w->pools[i].kept_live = unit_random(8) == 0;
+		w->pools[i].session_live = unit_random(4) == 0;
+	}
 	for (int proc = 1; proc <= MAX_PROCS; proc++)
 	{
 		int			n = unit_random(3);
@@ -102,11 +129,14 @@ random_world(World *w)
 		for (int i = 0; i < n; i++)
 		{
 			w->holds[w->nholds].pool = unit_random(MAX_POOLS);
+			w->holds[w->nholds].session = unit_random(2) == 0;
+			w->holds[w->nholds].kept = w->holds[w->nholds].session && unit_random(2) == 0;
 			w->holds[w->nholds++].proc = proc;
 		}
 		if (unit_random(3) != 0)
 		{
 			w->waiters[w->nwaiters].pool = unit_random(MAX_POOLS);
+			w->waiters[w->nwaiters].session = unit_random(2) == 0;
 			w->waiters[w->nwaiters].proc = proc;
 			w->waiters[w->nwaiters++].since_us = unit_random(1000);
 		}
@@ -121,8 +151,16 @@ give_up(World *w, int proc)
 
 	for (int i = 0; i < w->nholds; i++)
 	{
+		EpDeadPool *pool = &w->pools[w->holds[i].pool];
+
 		if (w->holds[i].proc == proc)
-			w->pools[w->holds[i].pool].live = true;
+		{
+			pool->session_live |= w->holds[i].session;
+			if (w->holds[i].kept)
+				pool->kept_live = true;
+			else
+				pool->live = true;
+		}
 		else
 			w->holds[n++] = w->holds[i];
 	}
@@ -134,6 +172,17 @@ give_up(World *w, int proc)
 			w->waiters[n++] = w->waiters[i];
 	}
 	w->nwaiters = n;
+}
+
+/* Is there what that waiter waits for? */
+static bool
+is_served(const World *w, const EpDeadWaiter *waiter)
+{
+	const EpDeadPool *pool = &w->pools[waiter->pool];
+
+	if (!waiter->session)
+		return pool->live;
+	return pool->session_live && (pool->live || pool->kept_live);
 }
 
 /*
@@ -155,7 +204,7 @@ play(World *w)
 			int			before = w->nholds + w->nwaiters;
 
 			for (int i = 0; i < w->nwaiters; i++)
-				stuck = stuck || (w->waiters[i].proc == proc && !w->pools[w->waiters[i].pool].live);
+				stuck = stuck || (w->waiters[i].proc == proc && !is_served(w, &w->waiters[i]));
 			if (!stuck)
 				give_up(w, proc);
 			changed = changed || w->nholds + w->nwaiters != before;
