@@ -27,6 +27,15 @@
  * the worker's hands meanwhile, as one that is reset, and becomes available
  * when that is over.  It only goes there while nobody waits.
  *
+ * A process may stand in several queues at once, and several times in one: each
+ * time with an entry of its own (EpBackend), of which it takes more from a
+ * supply.  All that is said here of a waiter is said of an entry.  What an entry
+ * is given is LEASED in the name of the process that has it, and that process's
+ * latch is set; being woken it looks at each of its entries, each under the lock
+ * of the pool in whose queue it stands.  It never holds two pools' locks.
+ * Which process has an entry changes only while the entry is in no queue, so
+ * under the lock of the pool in whose queue it is found it does not change.
+ *
  * What must hold: while an idle connection and a waiter are there together, the
  * first waiter is woken.  Whoever adds an idle connection (ep_conn_give) or
  * takes the first waiter away (ep_queue_leave) sees to it through
@@ -38,6 +47,9 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
+#include "compat.h"
 #include "shared/shared.h"
 
 /* By which strategy connections change hands at present.  Caller holds the pool's lock. */
@@ -61,11 +73,50 @@ ep_role_must_reset(const EpPool *pool, const EpConn *conn, Oid role)
 		EP_INT(&pool->def.set, EP_S_RESET) != EP_RESET_NEVER;
 }
 
-/* Put a process at the end of the queue.  Caller holds the pool's lock. */
-void
-ep_queue_join(EpPool *pool, int procno)
+/* ------------------------------------------------------- the supply of entries */
+
+/*
+ * Take an entry of the supply for this process, or return -1 if it is used up.
+ * No lock is held.  Whoever takes one gives it back with ep_waiter_return,
+ * whatever happens.
+ */
+int
+ep_waiter_take(void)
 {
-	EpBackend  *me = &ep_backends[procno];
+	int			entry;
+
+	SpinLockAcquire(&ep_control->waiter_lock);
+	entry = ep_control->spare_waiter;
+	if (entry >= 0)
+		ep_control->spare_waiter = ep_backends[entry].next;
+	SpinLockRelease(&ep_control->waiter_lock);
+	if (entry < 0)
+		return -1;
+	ep_backends[entry].next = -1;
+	ep_backends[entry].pid = MyProcPid;
+	ep_backends[entry].proc = ep_my_procno_compat();
+	return entry;
+}
+
+/* Give back an entry that stands in no queue, and that nothing is assigned to. */
+void
+ep_waiter_return(int entry)
+{
+	Assert(entry >= ep_control->n_backends && ep_backends[entry].waiting_pool < 0 &&
+		   ep_backends[entry].assigned == EP_NO_SLOT);
+	SpinLockAcquire(&ep_control->waiter_lock);
+	ep_backends[entry].next = ep_control->spare_waiter;
+	ep_control->spare_waiter = entry;
+	SpinLockRelease(&ep_control->waiter_lock);
+}
+
+/* ---------------------------------------------------------------- the queue */
+
+/* Put an entry at the end of the queue.  Caller holds the pool's lock. */
+void
+ep_queue_join(EpPool *pool, int entry)
+{
+	EpBackend  *me = &ep_backends[entry];
 
 	Assert(me->waiting_pool < 0 && me->assigned == EP_NO_SLOT);
 	me->waiting_pool = (int) (pool - ep_pools);
@@ -74,21 +125,21 @@ ep_queue_join(EpPool *pool, int procno)
 	me->prev = pool->wait_tail;
 	me->next = -1;
 	if (pool->wait_tail >= 0)
-		ep_backends[pool->wait_tail].next = procno;
+		ep_backends[pool->wait_tail].next = entry;
 	else
-		pool->wait_head = procno;
-	pool->wait_tail = procno;
+		pool->wait_head = entry;
+	pool->wait_tail = entry;
 	pool->n_waiting++;
 }
 
 /*
- * Take a process out of the queue, wherever it stands; harmless if it is in
+ * Take an entry out of the queue, wherever it stands; harmless if it is in
  * none.  Caller holds the pool's lock, and calls ep_queue_next afterwards.
  */
 void
-ep_queue_leave(EpPool *pool, int procno)
+ep_queue_leave(EpPool *pool, int entry)
 {
-	EpBackend  *me = &ep_backends[procno];
+	EpBackend  *me = &ep_backends[entry];
 
 	if (me->waiting_pool != (int) (pool - ep_pools))
 		return;
@@ -116,10 +167,13 @@ ep_queue_wake_all(const EpPool *pool)
 	int			place = (int) (pool - ep_pools);
 
 	pg_memory_barrier();
-	for (int proc = 0; proc < ep_control->n_backends; proc++)
+	for (int entry = 0; entry < ep_control->n_waiters; entry++)
 	{
-		if (*(volatile int *) &ep_backends[proc].waiting_pool == place)
-			ep_wake_proc(proc);
+		if (*(volatile int *) &ep_backends[entry].waiting_pool != place)
+			continue;
+		/* one who has left meanwhile may be anybody: he looks once for nothing */
+		pg_read_barrier();
+		ep_wake_proc(*(volatile int *) &ep_backends[entry].proc);
 	}
 }
 
@@ -190,27 +244,27 @@ over_ration(const EpPool *pool)
 }
 
 /*
- * The waiter that is to be woken because a connection is idle, or -1.  Caller
+ * The process that is to be woken because a connection is idle, or -1.  Caller
  * holds the pool's lock, and sets the latch after releasing it.
  */
 int
 ep_queue_next(EpPool *pool)
 {
-	int			proc = pool->wait_head;
+	int			entry = pool->wait_head;
 
-	if (proc < 0 || pool->idle_head == EP_NO_SLOT || ep_backends[proc].woken)
+	if (entry < 0 || pool->idle_head == EP_NO_SLOT || ep_backends[entry].woken)
 		return -1;
-	ep_backends[proc].woken = true;
-	return proc;
+	ep_backends[entry].woken = true;
+	return ep_backends[entry].proc;
 }
 
 /* May the first waiter be passed by somebody who comes now?  Caller holds the pool's lock. */
 static bool
-may_barge(const EpPool *pool, const EpConn *conn, int proc)
+may_barge(const EpPool *pool, const EpConn *conn, int entry)
 {
 	uint64		bound = ep_strategy_barge_us(hand_over(pool), &pool->observed);
 
-	return bound > 0 && !conn->overflow && ep_now_us() < ep_backends[proc].wait_start_us + bound;
+	return bound > 0 && !conn->overflow && ep_now_us() < ep_backends[entry].wait_start_us + bound;
 }
 
 /*
@@ -241,7 +295,7 @@ EpGiven
 ep_conn_give(EpPool *pool, EpConn *conn)
 {
 	EpGiven		given = EP_GIVEN_TO_NOBODY;
-	int			proc = pool->wait_head;
+	int			entry = pool->wait_head;
 
 	if (ep_conn_must_go(pool, conn) || over_ration(pool))
 	{
@@ -255,12 +309,12 @@ ep_conn_give(EpPool *pool, EpConn *conn)
 		ep_conn_to_validating(conn);
 		return EP_GIVEN_TO_WORKER;
 	}
-	if (proc >= 0 && ep_role_must_reset(pool, conn, ep_backends[proc].role))
+	if (entry >= 0 && ep_role_must_reset(pool, conn, ep_backends[entry].role))
 	{
 		ep_conn_to_resetting(conn);
 		return EP_GIVEN_TO_WORKER;
 	}
-	if (proc < 0 && must_validate(pool, conn))
+	if (entry < 0 && must_validate(pool, conn))
 	{
 		ep_conn_to_validating(conn);
 		return EP_GIVEN_TO_WORKER;
@@ -270,17 +324,17 @@ ep_conn_give(EpPool *pool, EpConn *conn)
 	 * while the definition is stale nobody can tell whether this connection
 	 * fits it: the waiter reads it first, and then looks at the idle list
 	 */
-	if (proc < 0 || pool->stale || may_barge(pool, conn, proc))
+	if (entry < 0 || pool->stale || may_barge(pool, conn, entry))
 	{
 		ep_conn_to_idle(conn);
 		given.wake_next = ep_queue_next(pool);
 		return given;
 	}
-	ep_queue_leave(pool, proc);
-	ep_conn_to_leased(conn, proc);
-	conn->lease_role = ep_backends[proc].role;
-	ep_backends[proc].assigned = ep_conn_slot(conn);
-	given.wake_proc = proc;
+	ep_queue_leave(pool, entry);
+	ep_conn_to_leased(conn, ep_backends[entry].proc);
+	conn->lease_role = ep_backends[entry].role;
+	ep_backends[entry].assigned = ep_conn_slot(conn);
+	given.wake_proc = ep_backends[entry].proc;
 	given.wake_next = ep_queue_next(pool);
 	return given;
 }
