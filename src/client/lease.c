@@ -61,10 +61,11 @@ lease_exit(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
 {
 	dlist_mutable_iter it;
 
-	ep_acquire_abandon();
+	ep_acquire_abandon(InvalidSubTransactionId);
 	dlist_foreach_modify(it, &leases)
 		ep_lease_give_back(dlist_container(EpLease, node, it.cur));
 	ep_backends[ep_my_procno_compat()].pid = 0;
+	ep_backends[ep_my_procno_compat()].under_way = 0;
 }
 
 /*
@@ -433,6 +434,21 @@ ep_lease_release(EpLease *lease)
 	ep_lease_give_back(lease);
 }
 
+/* Give the lease of that number back, if this process still has it.  Raises nothing. */
+void
+ep_lease_drop(int64 number)
+{
+	dlist_mutable_iter it;
+
+	dlist_foreach_modify(it, &leases)
+	{
+		EpLease    *lease = dlist_container(EpLease, node, it.cur);
+
+		if (lease->number == number)
+			ep_lease_give_back(lease);
+	}
+}
+
 /* ----------------------------------------------------------- finding leases */
 
 /*
@@ -662,7 +678,7 @@ xact_callback(XactEvent event, void *arg pg_attribute_unused())
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PARALLEL_ABORT:
-			ep_acquire_abandon();
+			ep_acquire_abandon(InvalidSubTransactionId);
 			if (!dlist_is_empty(&leases))
 				end_transaction(false);
 			break;
@@ -714,7 +730,7 @@ subxact_callback(SubXactEvent event, SubTransactionId mine, SubTransactionId par
 				 void *arg pg_attribute_unused())
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB)
-		ep_acquire_abandon();
+		ep_acquire_abandon(mine);
 	if (dlist_is_empty(&leases))
 		return;
 	if (event == SUBXACT_EVENT_ABORT_SUB)

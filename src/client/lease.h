@@ -79,7 +79,24 @@ extern void ep_lease_install(void);
 
 /* acquire.c */
 extern double ep_ref_acquire_timeout(const EpPoolRef *ref);
-extern void ep_acquire_abandon(void);
+extern void ep_acquire_abandon(SubTransactionId subid);
+
+/* The same in steps, for whoever has something else to do meanwhile. */
+typedef enum EpAcquireState
+{
+	EP_ACQUIRE_GOT,
+	EP_ACQUIRE_QUEUED,			/* the latch is set when there is something new */
+	EP_ACQUIRE_NOT_NOW,			/* none is idle, and no place in the queue to be had */
+	EP_ACQUIRE_OUTDATED			/* call ep_acquire_renew */
+} EpAcquireState;
+
+typedef struct EpAcquire EpAcquire;
+extern EpAcquire *ep_acquire_begin(EpPoolRef *ref, const char *name);
+extern EpAcquireState ep_acquire_step(EpAcquire *w, uint64 deadline_us, bool optional, EpLease **lease);
+extern void ep_acquire_renew(EpAcquire *w);
+extern void ep_acquire_end(EpAcquire *w);
+extern void ep_acquire_under_way(int n);
+
 extern bool ep_worker_is_away(const EpPool *pool);
 extern void ep_raise_worker_away(void) pg_attribute_noreturn();
 
@@ -87,6 +104,7 @@ extern void ep_raise_worker_away(void) pg_attribute_noreturn();
 extern EpLease *ep_lease_prepare(EpPoolRef *ref, EpLeaseKind kind, bool hold, const char *name);
 extern void ep_lease_register(EpLease *lease, EpConn *conn);
 extern void ep_lease_give_back(EpLease *lease);
+extern void ep_lease_drop(int64 number);
 extern void ep_lease_flush_stats(EpPool *pool, EpConn *conn, EpLease *lease, uint64 now_us);
 extern bool ep_worker_has(int worker, uint64 epoch);
 
