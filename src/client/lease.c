@@ -29,7 +29,9 @@
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 
+#include "client/async.h"
 #include "client/lease.h"
+#include "client/notify.h"
 #include "compat.h"
 #include "shared/events.h"
 
@@ -138,6 +140,8 @@ static void
 forget(EpLease *lease)
 {
 	dlist_delete(&lease->node);
+	ep_async_discard(lease);
+	ep_notify_discard(lease);
 	if (lease->desc)
 	{
 		/*
@@ -480,8 +484,8 @@ ep_lease_find_named(EpPoolRef *ref, const char *name)
 }
 
 /* Raise 55006 if rows of the lease are being read, or it is otherwise in use by an outer call. */
-static void
-check_not_in_use(const EpLease *lease)
+void
+ep_lease_check_not_in_use(const EpLease *lease)
 {
 	if (lease->in_use)
 		ereport(ERROR,
@@ -490,11 +494,12 @@ check_not_in_use(const EpLease *lease)
 				 errdetail("A function that was called while its rows are read cannot use it.")));
 }
 
-/* Has it an open transaction that only the end of the local one may end? */
+/* Has it an open transaction, or one that is being opened, that only the end of the local one may end? */
 static bool
 open_session(const EpLease *lease)
 {
-	return lease->kind == EP_KIND_SESSION && !lease->broken && ep_conns[lease->slot].tx_status != 'I';
+	return lease->kind == EP_KIND_SESSION && !lease->broken &&
+		(ep_conns[lease->slot].tx_status != 'I' || lease->pending != NULL);
 }
 
 /*
@@ -518,7 +523,7 @@ ep_lease_release_number(int64 number)
 	if (lease == NULL)
 		return false;
 	lease = ep_lease_find(number);
-	check_not_in_use(lease);
+	ep_lease_check_not_in_use(lease);
 	if (open_session(lease))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -576,6 +581,7 @@ cut_exchange(EpLease *lease)
 	uint64		word = EP_LW(lease->conn_id, ep_my_procno_compat(), EP_LW_IN_EXCHANGE);
 
 	lease->in_use = false;
+	ep_async_discard(lease);
 	if (lease->desc == NULL || !lease->in_exchange)
 		return;
 	lease->broken = lease->broken || half_sent(lease);
@@ -595,7 +601,8 @@ cut_exchange(EpLease *lease)
 
 /*
  * The transaction is over.  Leases with hold stay: at commit all of them, at
- * abort those that an earlier transaction acquired.
+ * abort those that an earlier transaction acquired.  What was sent on one of
+ * them stays with it, unless the transaction that sent it aborts.
  */
 static void
 end_transaction(bool commit)
@@ -612,8 +619,9 @@ end_transaction(bool commit)
 			continue;
 		}
 		lease->subid = InvalidSubTransactionId;
-		if (!commit)
+		if (!commit && (lease->pending == NULL || lease->use_subid != InvalidSubTransactionId))
 			cut_exchange(lease);
+		lease->use_subid = InvalidSubTransactionId;
 	}
 }
 
