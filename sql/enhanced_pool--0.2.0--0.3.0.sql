@@ -2,3 +2,96 @@
 
 -- complain if script is sourced in psql, rather than via ALTER EXTENSION
 \echo Use "ALTER EXTENSION enhanced_pool UPDATE TO '0.3.0'" to load this file. \quit
+
+--
+-- Asynchronous use: statements that are sent on a lease, and whose results are
+-- taken later; and notifications.
+--
+
+CREATE FUNCTION send(lease bigint, sql text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'enhanced_pool_send'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION send(bigint, text) IS
+'sends a statement on a lease and does not wait for its result';
+
+CREATE FUNCTION send(lease bigint, sql text, VARIADIC params "any")
+RETURNS void
+AS 'MODULE_PATHNAME', 'enhanced_pool_send'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION send(bigint, text, VARIADIC "any") IS
+'sends a statement on a lease and does not wait for its result';
+
+CREATE FUNCTION send(lease bigint, sql text, VARIADIC params text[])
+RETURNS void
+AS 'MODULE_PATHNAME', 'enhanced_pool_send'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION send(bigint, text, VARIADIC text[]) IS
+'sends a statement on a lease and does not wait for its result';
+
+CREATE FUNCTION is_busy(lease bigint)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'enhanced_pool_is_busy'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION is_busy(bigint) IS
+'whether the result of what was sent would have to be waited for';
+
+CREATE FUNCTION cancel(lease bigint)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'enhanced_pool_cancel'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION cancel(bigint) IS
+'asks for what was sent to be canceled; false if there is nothing';
+
+CREATE FUNCTION get_result(lease bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'enhanced_pool_get_result'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION get_result(bigint) IS
+'rows of what was sent, columns by position';
+
+CREATE FUNCTION get_result_as(row_type anyelement, lease bigint)
+RETURNS SETOF anyelement
+AS 'MODULE_PATHNAME', 'enhanced_pool_get_result_as'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION get_result_as(anyelement, bigint) IS
+'rows of what was sent, columns by name';
+
+CREATE FUNCTION get_result_json(lease bigint)
+RETURNS SETOF jsonb
+AS 'MODULE_PATHNAME', 'enhanced_pool_get_result_json'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION get_result_json(bigint) IS
+'rows of what was sent, one object each';
+
+CREATE FUNCTION get_count(lease bigint)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'enhanced_pool_get_count'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION get_count(bigint) IS
+'number of rows that what was sent has affected';
+
+CREATE FUNCTION wait_any(leases bigint[], timeout interval DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'enhanced_pool_wait_any'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION wait_any(bigint[], interval) IS
+'waits for a lease that has a result or a notification; null at the timeout';
+
+CREATE FUNCTION get_notify(lease bigint, timeout interval DEFAULT '0')
+RETURNS TABLE(notify_name text, be_pid int, extra text)
+AS 'MODULE_PATHNAME', 'enhanced_pool_get_notify'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION get_notify(bigint, interval) IS
+'notifications that came over a lease; waits for one up to the timeout';

@@ -21,6 +21,7 @@
 
 #include "client/exchange.h"
 #include "client/lease.h"
+#include "client/notify.h"
 #include "compat.h"
 
 /* The name of 25P04 is younger than PostgreSQL 15. */
@@ -161,6 +162,9 @@ drop_message(EpLease *lease, const EpMessage *msg)
 				ep_raise_malformed(lease, "malformed ReadyForQuery");
 			lease->syncs--;
 			break;
+		case 'A':
+			ep_notify_keep(lease, msg);
+			break;
 		case 'G':
 		case 'W':
 
@@ -282,8 +286,8 @@ take_turn(EpLease *lease)
  * The remote has closed the connection while nobody used it: raise what it
  * gave as the reason, if it did.
  */
-static void
-raise_closed(EpLease *lease)
+void
+ep_lease_raise_closed(EpLease *lease)
 {
 	EpWire	   *wire = &lease->desc->wire;
 	EpMessage	msg;
@@ -303,18 +307,20 @@ raise_closed(EpLease *lease)
  * Begin to use the connection of a lease: from here to ep_lease_leave it is
  * this process's alone, and the remote stands at ReadyForQuery.  Waits, when
  * the last statement was given up, until its answer has ended.  No lock held.
- * Raises 55006 if an outer call uses the lease, 25P03 or 25P04 if a time-out has
- * struck the session, 57P01 if an administrator terminated the connection, 08006 if it is lost or what the remote gave as the
+ * Raises 55006 if an outer call uses the lease or the result of what was sent on
+ * it was not taken, 25P03 or 25P04 if a time-out has struck the session, 57P01
+ * if an administrator terminated the connection, 08006 if it is lost or what the remote gave as the
  * reason, and what interrupts raise.
  */
 void
 ep_lease_enter(EpLease *lease)
 {
-	if (lease->in_use)
+	ep_lease_check_not_in_use(lease);
+	if (lease->pending)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("lease %lld is in use", (long long) lease->number),
-				 errdetail("A function that was called while its rows are read cannot use it.")));
+				 errmsg("lease %lld has a statement that was sent and whose result was not taken", (long long) lease->number),
+				 errhint("Take it with enhanced_pool.get_result or get_count; enhanced_pool.cancel ends it sooner.")));
 	ep_check_terminated(lease);
 	if (lease->broken)
 		ep_raise_lost(lease, "The connection was lost before.");
@@ -324,7 +330,7 @@ ep_lease_enter(EpLease *lease)
 		if (!take_turn(lease))
 		{
 			ep_check_terminated(lease);
-			raise_closed(lease);
+			ep_lease_raise_closed(lease);
 		}
 		lease->in_exchange = true;
 	}

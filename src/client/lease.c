@@ -29,7 +29,9 @@
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 
+#include "client/async.h"
 #include "client/lease.h"
+#include "client/notify.h"
 #include "compat.h"
 #include "shared/events.h"
 
@@ -139,6 +141,8 @@ static void
 forget(EpLease *lease)
 {
 	dlist_delete(&lease->node);
+	ep_async_discard(lease);
+	ep_notify_discard(lease);
 	if (lease->desc)
 	{
 		/*
@@ -504,8 +508,8 @@ ep_lease_find_named(EpPoolRef *ref, const char *name)
 }
 
 /* Raise 55006 if rows of the lease are being read, or it is otherwise in use by an outer call. */
-static void
-check_not_in_use(const EpLease *lease)
+void
+ep_lease_check_not_in_use(const EpLease *lease)
 {
 	if (lease->in_use)
 		ereport(ERROR,
@@ -514,14 +518,15 @@ check_not_in_use(const EpLease *lease)
 				 errdetail("A function that was called while its rows are read cannot use it.")));
 }
 
-/* Has it an open transaction that only the end of the local one may end? */
+/* Has it an open transaction, or one that is being opened, that only the end of the local one may end? */
 static bool
 open_session(const EpLease *lease)
 {
 	const EpConn *conn = &ep_conns[lease->slot];
 
 	return lease->kind == EP_KIND_SESSION &&
-		(conn->struck != EP_STRUCK_NOT || (!lease->broken && conn->tx_status != 'I'));
+		(conn->struck != EP_STRUCK_NOT ||
+		 (!lease->broken && (conn->tx_status != 'I' || lease->pending != NULL)));
 }
 
 /*
@@ -545,7 +550,7 @@ ep_lease_release_number(int64 number)
 	if (lease == NULL)
 		return false;
 	lease = ep_lease_find(number);
-	check_not_in_use(lease);
+	ep_lease_check_not_in_use(lease);
 	if (open_session(lease))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -619,6 +624,7 @@ cut_exchange(EpLease *lease)
 	uint64		word = EP_LW(lease->conn_id, ep_my_procno_compat(), EP_LW_IN_EXCHANGE);
 
 	lease->in_use = false;
+	ep_async_discard(lease);
 	if (lease->desc == NULL || !lease->in_exchange)
 		return;
 	if (ep_conns[lease->slot].struck != EP_STRUCK_NOT)
@@ -643,7 +649,8 @@ cut_exchange(EpLease *lease)
 
 /*
  * The transaction is over.  Leases with hold stay: at commit all of them, at
- * abort those that an earlier transaction acquired.
+ * abort those that an earlier transaction acquired.  What was sent on one of
+ * them stays with it, unless the transaction that sent it aborts.
  */
 static void
 end_transaction(bool commit)
@@ -660,8 +667,9 @@ end_transaction(bool commit)
 			continue;
 		}
 		lease->subid = InvalidSubTransactionId;
-		if (!commit)
+		if (!commit && (lease->pending == NULL || lease->use_subid != InvalidSubTransactionId))
 			cut_exchange(lease);
+		lease->use_subid = InvalidSubTransactionId;
 	}
 }
 

@@ -14,6 +14,7 @@
 #include "shared/shared.h"
 #include "client/catalog.h"
 #include "client/descriptor.h"
+#include "compat.h"
 
 /* What a lease has done since its numbers were last added to the pool's. */
 typedef struct EpLeaseStats
@@ -54,6 +55,13 @@ typedef struct EpLease
 	bool		cancel_sent;	/* the worker was asked to cancel; wait for it before the next statement */
 	bool		broken;
 	bool		used;			/* ran at least one statement */
+
+	/* async.c: a statement that was sent and whose result nobody has taken; not in_use meanwhile */
+	struct EpAsync *pending;
+
+	/* notify.c */
+	bool		listening;		/* LISTEN was run on it, or a notification has come */
+	struct EpNotifications *notifications;	/* that nobody has asked for yet, or NULL */
 	EpLeaseStats stats;
 } EpLease;
 
@@ -64,12 +72,14 @@ extern EpLease *ep_lease_find_named(EpPoolRef *ref, const char *name);
 extern int	ep_lease_release_all(void);
 extern bool ep_lease_release_number(int64 number);
 extern void ep_lease_discard_all(void);
+extern void ep_lease_check_not_in_use(const EpLease *lease);
 
 /* Around each exchange. */
 extern void ep_lease_enter(EpLease *lease);
 extern void ep_lease_leave(EpLease *lease);
 extern void ep_lease_mark_broken(EpLease *lease);
 extern void ep_lease_request_cancel(EpLease *lease);
+extern void ep_lease_raise_closed(EpLease *lease) pg_attribute_noreturn();
 
 /* Time-outs of sessions. */
 extern void ep_lease_check_struck(const EpLease *lease);

@@ -30,7 +30,7 @@ typedef struct EpCallSite
 	bool		any_output;		/* some go through their output function */
 	bool		any_names;		/* some print names of schema objects */
 
-	/* functions/execute.c: rows still to be returned one by one, or NULL */
+	/* functions/rows.c: rows still to be returned one by one, or NULL */
 	struct EpPendingRows *pending;
 } EpCallSite;
 

@@ -19,6 +19,7 @@
 #include "storage/latch.h"
 #include "utils/builtins.h"
 
+#include "client/notify.h"
 #include "client/turn.h"
 #include "shared/events.h"
 
@@ -88,7 +89,7 @@ static void
 count(EpTurn *turn, bool error)
 {
 	EpLeaseStats *stats = &turn->lease->stats;
-	uint64		elapsed = ep_now_us() - turn->started_us;
+	uint64		elapsed = (turn->ended_us ? turn->ended_us : ep_now_us()) - turn->started_us;
 
 	stats->total_query_us += elapsed;
 	stats->max_query_us = Max(stats->max_query_us, elapsed);
@@ -419,6 +420,30 @@ note_error(EpTurn *turn, const EpMessage *msg)
 	turn->fatal = fatal;
 }
 
+/*
+ * Deal with a message that the remote may send at any time; returns false if
+ * it is none.  The turn may be one with lease, connection and wire alone, for
+ * a lease at rest.
+ */
+bool
+ep_turn_take_async(EpTurn *turn, const EpMessage *msg)
+{
+	switch (msg->type)
+	{
+		case 'S':
+			note_parameter(turn, msg);
+			return true;
+		case 'N':
+			note_notice(turn, msg);
+			return true;
+		case 'A':
+			ep_notify_keep(turn->lease, msg);
+			return true;
+		default:
+			return false;
+	}
+}
+
 /* ------------------------------------------------------------- the answer */
 
 /*
@@ -461,19 +486,8 @@ next_message(EpTurn *turn, EpMessage *msg)
 			default:
 				ep_raise_malformed(turn->lease, turn->wire->complaint);
 		}
-		switch (msg->type)
-		{
-			case 'S':
-				note_parameter(turn, msg);
-				continue;
-			case 'N':
-				note_notice(turn, msg);
-				continue;
-			case 'A':
-				continue;
-			default:
-				break;
-		}
+		if (ep_turn_take_async(turn, msg))
+			continue;
 		if (turn->naming)
 		{
 			take_naming(turn, msg);
@@ -587,6 +601,7 @@ ep_turn_complete(EpTurn *turn, const EpMessage *msg, EpOutcome *outcome)
 
 	if (!tag_is_harmless(tag))
 		turn->conn->dirty = true;
+	ep_notify_note_command(turn->lease, tag);
 	if (strcmp(tag, "DISCARD ALL") == 0 || strncmp(tag, "DEALLOCATE", strlen("DEALLOCATE")) == 0)
 		ep_conn_forget_statements(turn->conn);
 }

@@ -309,6 +309,53 @@ ep_wire_next_length(const EpWire *wire)
 	return wire->in_end - wire->in_start < HEADER_SIZE ? 0 : message_length(wire->in + wire->in_start);
 }
 
+/*
+ * Send and read what can be without waiting, until there are limit bytes that
+ * nobody has looked at.  Returns false if nothing more will ever come.
+ */
+bool
+ep_wire_gather(EpWire *wire, size_t limit)
+{
+	bool		sending = ep_wire_flush(wire) != EP_IO_ERROR;
+
+	while (wire->in_end - wire->in_start < limit)
+	{
+		switch (ep_wire_fill(wire))
+		{
+			case EP_IO_OK:
+				break;
+			case EP_IO_AGAIN:
+				return sending;
+			default:
+				return false;
+		}
+	}
+	return true;
+}
+
+/* Look through what was received, from the next message on, and leave it where it is. */
+void
+ep_wire_survey(const EpWire *wire, EpWireSurvey *survey)
+{
+	size_t		at = wire->in_start;
+
+	memset(survey, 0, sizeof(EpWireSurvey));
+	while (wire->in_end - at >= HEADER_SIZE)
+	{
+		const char *p = wire->in + at;
+		uint32		len = message_length(p);
+
+		survey->malformed = !known_type(p[0]) || len < 4 || len > EP_MAX_MESSAGE;
+		if (survey->malformed || wire->in_end - at < (size_t) len + 1)
+			return;
+		survey->readies += p[0] == 'Z';
+		survey->notification |= p[0] == 'A';
+		survey->error |= p[0] == 'E';
+		survey->copy |= p[0] == 'G' || p[0] == 'H' || p[0] == 'W';
+		at += (size_t) len + 1;
+	}
+}
+
 /* Give back the memory of an unusually large result.  Nothing may be unread. */
 void
 ep_wire_shrink(EpWire *wire)

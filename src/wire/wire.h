@@ -104,6 +104,19 @@ extern EpIo ep_wire_flush(EpWire *wire);
 extern EpIo ep_wire_fill(EpWire *wire);
 extern EpIo ep_wire_next(EpWire *wire, EpMessage *msg);
 extern uint32 ep_wire_next_length(const EpWire *wire);
+
+/* What was received and not looked at yet, as far as its messages' headers tell. */
+typedef struct EpWireSurvey
+{
+	int			readies;		/* ReadyForQuery, whole */
+	bool		notification;	/* there is a NotificationResponse, whole */
+	bool		error;			/* there is an ErrorResponse, whole */
+	bool		copy;			/* the remote begins a COPY */
+	bool		malformed;
+} EpWireSurvey;
+
+extern bool ep_wire_gather(EpWire *wire, size_t limit);
+extern void ep_wire_survey(const EpWire *wire, EpWireSurvey *survey);
 extern void ep_wire_shrink(EpWire *wire);
 
 /*
