@@ -95,3 +95,16 @@ LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 
 COMMENT ON FUNCTION get_notify(bigint, interval) IS
 'notifications that came over a lease; waits for one up to the timeout';
+
+--
+-- Sessions: connections whose transaction follows the local one.
+--
+
+CREATE FUNCTION session(pool text, isolation text DEFAULT NULL, read_only boolean DEFAULT NULL,
+  timeout interval DEFAULT NULL, name text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'enhanced_pool_session'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION session(text, text, boolean, interval, text) IS
+'takes a connection of a pool whose transaction begins, commits and rolls back with the local one';

@@ -22,6 +22,7 @@
 #include "client/exchange.h"
 #include "client/lease.h"
 #include "client/notify.h"
+#include "client/session.h"
 #include "compat.h"
 
 /* The name of 25P04 is younger than PostgreSQL 15. */
@@ -151,7 +152,7 @@ ep_lease_seal(EpLease *lease)
 
 /* ------------------------------------------------------------------- drain */
 
-/* One message of an answer that nobody wants. */
+/* One message of an answer that nobody wants, but for what it says about a session. */
 static void
 drop_message(EpLease *lease, const EpMessage *msg)
 {
@@ -164,6 +165,12 @@ drop_message(EpLease *lease, const EpMessage *msg)
 			break;
 		case 'A':
 			ep_notify_keep(lease, msg);
+			break;
+		case 'C':
+			ep_session_confirm(lease);
+			break;
+		case 'E':
+			ep_session_reject(lease);
 			break;
 		case 'G':
 		case 'W':

@@ -32,6 +32,7 @@
 #include "client/async.h"
 #include "client/lease.h"
 #include "client/notify.h"
+#include "client/session.h"
 #include "compat.h"
 #include "shared/events.h"
 
@@ -143,6 +144,8 @@ forget(EpLease *lease)
 	dlist_delete(&lease->node);
 	ep_async_discard(lease);
 	ep_notify_discard(lease);
+	if (lease->session)
+		ep_session_lease_gone(lease);
 	if (lease->desc)
 	{
 		/*
@@ -518,15 +521,12 @@ ep_lease_check_not_in_use(const EpLease *lease)
 				 errdetail("A function that was called while its rows are read cannot use it.")));
 }
 
-/* Has it an open transaction, or one that is being opened, that only the end of the local one may end? */
+/* Has it a transaction, or one that is being opened, that only the end of the local one may end? */
 static bool
 open_session(const EpLease *lease)
 {
-	const EpConn *conn = &ep_conns[lease->slot];
-
 	return lease->kind == EP_KIND_SESSION &&
-		(conn->struck != EP_STRUCK_NOT ||
-		 (!lease->broken && (conn->tx_status != 'I' || lease->pending != NULL)));
+		(ep_session_has_begun(lease) || lease->pending != NULL || ep_conns[lease->slot].struck != EP_STRUCK_NOT);
 }
 
 /*
