@@ -150,6 +150,20 @@ time_left(EpTurn *turn)
 	return (long) Min((turn->deadline_us - now + 999) / 1000, (uint64) INT_MAX);
 }
 
+/*
+ * Raises whatever is a reason not to wait for the remote: interrupts, 57P01,
+ * 57014.  Returns as time_left() does.
+ */
+static long
+may_go_on(EpTurn *turn)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (unlikely(turn->conn->terminated))
+		count(turn, true);
+	ep_check_terminated(turn->lease);
+	return time_left(turn);
+}
+
 /* Returns whether there is more to send. */
 static bool
 flush(EpTurn *turn)
@@ -249,14 +263,9 @@ more(EpTurn *turn)
 	for (;;)
 	{
 		uint32		events = WL_SOCKET_READABLE;
-		long		timeout;
+		long		timeout = may_go_on(turn);
 		int			happened;
 
-		CHECK_FOR_INTERRUPTS();
-		if (unlikely(turn->conn->terminated))
-			count(turn, true);
-		ep_check_terminated(turn->lease);
-		timeout = time_left(turn);
 		if (!turn->send_failed && flush(turn))
 			events |= WL_SOCKET_WRITEABLE;
 		if ((turn->readable || turn->send_failed) && fill(turn))
@@ -432,13 +441,12 @@ take_naming(EpTurn *turn, const EpMessage *msg)
 }
 
 /*
- * The next message that belongs to the answer; valid until the next call.  An
- * ErrorResponse has been noted in turn->error already.  Raises 08006 or what
- * the remote gave as the reason when the connection is lost, 08P01 when what
- * comes makes no sense, 57014 for query_timeout, and interrupts.
+ * The next message that belongs to the answer, if it was received: valid until
+ * the next call.  Returns false if it was not, and waits for nothing.  Raises
+ * what ep_turn_receive does but for what comes of waiting.
  */
-void
-ep_turn_receive(EpTurn *turn, EpMessage *msg)
+bool
+ep_turn_poll(EpTurn *turn, EpMessage *msg)
 {
 	for (;;)
 	{
@@ -447,8 +455,7 @@ ep_turn_receive(EpTurn *turn, EpMessage *msg)
 			case EP_IO_OK:
 				break;
 			case EP_IO_AGAIN:
-				more(turn);
-				continue;
+				return false;
 			default:
 				ep_raise_malformed(turn->lease, turn->wire->complaint);
 		}
@@ -470,15 +477,68 @@ ep_turn_receive(EpTurn *turn, EpMessage *msg)
 			take_naming(turn, msg);
 			continue;
 		}
-		switch (msg->type)
-		{
-			case 'E':
-				note_error(turn, msg);
-				return;
-			default:
-				return;
-		}
+		if (msg->type == 'E')
+			note_error(turn, msg);
+		return true;
 	}
+}
+
+/*
+ * The next message that belongs to the answer; valid until the next call.  An
+ * ErrorResponse has been noted in turn->error already.  Raises 08006 or what
+ * the remote gave as the reason when the connection is lost, 08P01 when what
+ * comes makes no sense, 57014 for query_timeout, and interrupts.
+ */
+void
+ep_turn_receive(EpTurn *turn, EpMessage *msg)
+{
+	while (!ep_turn_poll(turn, msg))
+		more(turn);
+}
+
+/*
+ * In the middle of data for a COPY: send all that was built, waiting until the
+ * socket has taken it.  What the remote says meanwhile is looked at, so that
+ * nobody goes on producing data for a COPY that has failed: returns false once
+ * it has, else true.  Raises as ep_turn_receive does, and 08P01 if the remote
+ * has anything else to say.
+ */
+bool
+ep_turn_push(EpTurn *turn)
+{
+	for (;;)
+	{
+		EpMessage	msg;
+		long		timeout = may_go_on(turn);
+		bool		unsent = !turn->send_failed && flush(turn);
+
+		if (fill(turn) && ep_turn_poll(turn, &msg) && !turn->failed)
+			ep_turn_unexpected(turn, &msg);
+		if (turn->failed)
+			return false;
+		if (!unsent && !turn->send_failed)
+			return true;
+		(void) ep_descriptor_wait(turn->lease->desc,
+								  WL_SOCKET_READABLE | (unsent ? WL_SOCKET_WRITEABLE : 0), timeout);
+	}
+}
+
+/*
+ * A COPY has ended before all of its data was sent: the remote, at rest, drops
+ * the rest, which must leave before anything else does.
+ */
+static void
+send_rest(EpTurn *turn)
+{
+	ep_wire_cut(turn->wire);
+	while (flush(turn))
+	{
+		long		timeout = may_go_on(turn);
+
+		(void) ep_descriptor_wait(turn->lease->desc, WL_SOCKET_WRITEABLE, timeout);
+	}
+	if (turn->send_failed)
+		lost(turn, "The data of a COPY could not be sent.");
 }
 
 /* ReadyForQuery: the remote is at rest. */
@@ -489,6 +549,8 @@ ep_turn_ready(EpTurn *turn, const EpMessage *msg)
 
 	if (!ep_parse_ready(msg, &status) || turn->lease->syncs <= 0)
 		ep_turn_unexpected(turn, msg);
+	if (unlikely(turn->lease->copy_in && turn->lease->syncs == 1))
+		send_rest(turn);
 	turn->lease->syncs--;
 	turn->conn->tx_status = status;
 }
