@@ -128,13 +128,16 @@ take_name(EpReceiver *self, int nfields, const EpField *fields)
 	MemoryContextSwitchTo(caller);
 }
 
-/* The columns that COPY without a list of them fills: servers before 12 have no generated ones. */
+/*
+ * The columns that COPY without a list of them fills: servers before 12 have no
+ * generated ones.  None for a table that is not there.
+ */
 static List *
 read_column_names(EpLease *lease, const char *table)
 {
 	static const char sql[] =
 		"SELECT a.attname FROM pg_catalog.pg_attribute a"
-		" WHERE a.attrelid OPERATOR(pg_catalog.=) $1::pg_catalog.regclass::pg_catalog.oid"
+		" WHERE a.attrelid OPERATOR(pg_catalog.=) pg_catalog.to_regclass($1::pg_catalog.text)::pg_catalog.oid"
 		" AND a.attnum OPERATOR(pg_catalog.>) 0::pg_catalog.int2 AND NOT a.attisdropped"
 		" AND COALESCE(pg_catalog.to_jsonb(a) OPERATOR(pg_catalog.->>) 'attgenerated'::pg_catalog.text, ''::pg_catalog.text)"
 		" OPERATOR(pg_catalog.=) ''::pg_catalog.text"
@@ -270,8 +273,6 @@ ep_copy_to_run(EpCopyTo *copy, EpLease *lease)
 	bool		binary;
 	int64		rows;
 
-	if (list_length(names) != copy->desc->natts)
-		ep_copy_raise_columns(copy->desc->natts, list_length(names));
 	remote = ep_exchange_describe(lease, psprintf("SELECT %s FROM %s", list, copy->table));
 	if (remote == NULL || remote->ncols != copy->desc->natts)
 		ep_copy_raise_columns(copy->desc->natts, remote ? remote->ncols : 0);

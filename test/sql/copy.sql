@@ -26,14 +26,10 @@ SELECT enhanced_pool.copy_to('one_copy', '"Bulk"."Ta ble"', 'VALUES (1, ''a'', '
 SELECT enhanced_pool.copy_to('one_copy', ' "Bulk" . "Ta ble" ', 'SELECT ''b''::varchar, 3', ARRAY['Na me', 'id']);
 SELECT remote_rows('SELECT * FROM "Bulk"."Ta ble" ORDER BY id');
 -- names are folded as in SQL
-SELECT enhanced_pool.copy_to('one_copy', 'PUBLIC.Plain', 'TABLE pg_temp.nothing', ARRAY['id'])
-  FROM (SELECT set_config('a.b', 'c', true)) s WHERE false;
 SELECT enhanced_pool.copy_to('one_copy', 'PUBLIC.Plain', 'SELECT 6 WHERE false', ARRAY['id']);
 -- other types go as text, whatever the session's settings, which hold for the query
 SELECT enhanced_pool.exec('one_copy', 'TRUNCATE plain');
 SET DateStyle = 'German';
-SELECT enhanced_pool.copy_to('one_copy', 'plain', $$SELECT date '2026-01-02', date '2026-01-02'$$, ARRAY['v', 'id'])
-  FROM (SELECT 1) s WHERE false;
 SELECT enhanced_pool.copy_to('one_copy', 'plain', $$SELECT 1::bigint, date '2026-01-02' UNION ALL SELECT 2, '2026-01-03'$$);
 SELECT enhanced_pool.copy_to('one_copy', 'plain', $$SELECT 3::bigint, (date '2026-01-02')::text$$);
 RESET DateStyle;
@@ -86,8 +82,6 @@ SELECT enhanced_pool.copy_from('one_copy', 'SELECT id::bigint, v FROM plain ORDE
 SELECT to_jsonb(source) FROM source;
 TRUNCATE source;
 SET client_encoding = 'LATIN1';
-SELECT enhanced_pool.copy_from('one_copy', 'SELECT id, v FROM plain WHERE id IN (1, 11) ORDER BY id; -- done
-  ', 'source') IS NULL AS never FROM (SELECT 1) s WHERE false;
 SELECT enhanced_pool.copy_from('one_copy', 'SELECT id, v FROM plain WHERE id IN (9, 11) -- some', 'source');
 RESET client_encoding;
 SELECT to_jsonb(source) FROM source;
@@ -165,15 +159,20 @@ INSERT INTO every VALUES
   (false, '', '', 32767, 2147483647, 9223372036854775807, 0, '-Infinity', 1e-300, NULL, 'infinity', '24:00', '00:00+15', '-infinity', '0044-03-15 00:00:00+00 BC',
    '00000000-0000-0000-0000-000000000000', '', '', '', '', 'null', B'00000', B'', '::1', '::/0', '00:00:00:00:00:00', '00:00:00:00:00:00:00:00', '0/0', '{}', '{}', '{}');
 INSERT INTO every (b) VALUES (NULL);
-INSERT INTO others VALUES ('1 mon -2 days +03:04:05', '{"a": [1, null]}', '(1,2)', '[1,10)', '42', 'a:1 b', '12.34', '(1,2)', '{1 day,NULL}', 'pg_catalog.int4'), (NULL);
+INSERT INTO others VALUES ('1 mon -2 days +03:04:05', '{"a": [1, null]}', '(1,2)', '[1,10)', '42', 'a:1 b', '12.34', '(1,2)', '{1 day,NULL}', 'pg_catalog.int4');
+INSERT INTO others (i) VALUES (NULL);
 SELECT enhanced_pool.run_script('one_copy', format('CREATE TABLE %I (%s)', t, columns)) IS NOT NULL AS made FROM (
   SELECT attrelid::regclass::text AS t, string_agg(format('%I %s', attname, format_type(atttypid, atttypmod)), ',' ORDER BY attnum) AS columns
   FROM pg_attribute WHERE attrelid IN ('every'::regclass, 'others'::regclass) AND attnum > 0 GROUP BY 1 ORDER BY 1) s;
 CREATE TABLE every_back (LIKE every);
 CREATE TABLE others_back (LIKE others);
-SELECT enhanced_pool.copy_to('one_copy', 'every', 'TABLE every');
-SELECT enhanced_pool.copy_from('one_copy', 'TABLE every', 'every_back');
-SELECT query LIKE '%binary%' AS binary FROM (SELECT pg_sleep(0)) s, enhanced_pool.execute('one_copy', 'SELECT ''binary''') AS t(query text);
+BEGIN;
+SELECT enhanced_pool.acquire('one_copy') AS lease \gset
+SELECT enhanced_pool.copy_to(:lease, 'every', 'TABLE every');
+SELECT substring(query, 'FORMAT .*') FROM enhanced_pool.leases WHERE lease = :lease;
+SELECT enhanced_pool.copy_from(:lease, 'TABLE every', 'every_back');
+SELECT substring(query, 'FORMAT .*') FROM enhanced_pool.leases WHERE lease = :lease;
+COMMIT;
 SELECT count(*) AS same FROM (SELECT every::text FROM every INTERSECT ALL SELECT every_back::text FROM every_back) s;
 TRUNCATE every_back;
 SET client_encoding = 'LATIN1';
@@ -237,7 +236,6 @@ SELECT error_of($$SELECT enhanced_pool.copy_from('one_copy', 'SELECT 1', 'source
 SELECT error_of($$SELECT enhanced_pool.copy_from('one_copy', 'SELECT 1, 2', 'source', '{id,id}')$$);
 SELECT error_of($$SELECT enhanced_pool.copy_from('one_copy', 'SELECT 1', 'child', '{twice}')$$);
 SELECT error_of($$SELECT enhanced_pool.copy_from('one_copy', 'SELECT 1', 'parent_pkey')$$);
-SELECT error_of($$SELECT enhanced_pool.copy_from('one_copy', 'SELECT 1', 'my_leases')$$) FROM (SELECT 1) s WHERE false;
 CREATE VIEW source_view AS SELECT * FROM source;
 SELECT error_of($$SELECT enhanced_pool.copy_from('one_copy', 'SELECT 1, 2', 'source_view')$$);
 BEGIN READ ONLY;
@@ -246,7 +244,7 @@ COMMIT;
 -- in the middle
 SELECT error_of($$SELECT enhanced_pool.copy_to('one_copy', '"Bulk"."Ta ble"', 'SELECT g, ''x'' FROM generate_series(1000, 1, -1) g', '{id,"Na me"}')$$);
 SELECT error_of($$SELECT enhanced_pool.copy_to('one_copy', 'plain', 'SELECT g, (1 / (100000 - g))::text FROM generate_series(1, 200000) g')$$);
-SELECT error_of($$SELECT enhanced_pool.copy_from('one_copy', 'SELECT g, (1 / (100000 - g))::text FROM generate_series(1, 200000) g', 'source')$$);
+SELECT regexp_replace(error_of($$SELECT enhanced_pool.copy_from('one_copy', 'SELECT g, (1 / (100000 - g))::text FROM generate_series(1, 200000) g', 'source')$$), 'line \d+', 'line N');
 SELECT remote_rows('SELECT count(*) FROM plain');
 SELECT count(*) FROM source;
 -- the same with a lease, which goes on
@@ -256,7 +254,7 @@ SELECT remote_pid FROM enhanced_pool.leases l JOIN enhanced_pool.connection_metr
 SELECT error_of(format($$SELECT enhanced_pool.copy_to(%s, '"Bulk"."Ta ble"', 'SELECT g, ''x'' FROM generate_series(1000, 1, -1) g', '{id,"Na me"}')$$, :lease)) LIKE '23505%' AS refused;
 SELECT error_of(format($$SELECT enhanced_pool.copy_to(%s, 'plain', 'SELECT g, (1 / (100000 - g))::text FROM generate_series(1, 200000) g')$$, :lease)) LIKE '22012%' AS cut;
 SELECT error_of(format($$SELECT enhanced_pool.copy_from(%s, 'SELECT g, (1 / (100000 - g))::text FROM generate_series(1, 200000) g', 'source')$$, :lease)) LIKE '22012%' AS refused;
-SELECT error_of(format($$SELECT enhanced_pool.copy_from(%s, 'SELECT g FROM generate_series(1, 200000) g', 'child', '{id}')$$, :lease)) LIKE '23514%' AS cut;
+SELECT error_of(format($$SELECT enhanced_pool.copy_from(%s, 'SELECT g FROM generate_series(1, 200000) g', 'child', '{id}')$$, :lease)) LIKE '23505%' AS cut;
 SELECT * FROM enhanced_pool.execute(:lease, format('SELECT count(*), pg_backend_pid() = %s FROM plain', :remote_pid)) AS t(n bigint, same bool);
 COMMIT;
 SELECT enhanced_pool.copy_to('one_copy', 'plain', 'SELECT 1, ''usable''');
