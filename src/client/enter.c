@@ -173,6 +173,9 @@ drop_message(EpLease *lease, const EpMessage *msg)
 			ep_session_reject(lease);
 			break;
 		case 'G':
+			if (lease->copy_in)
+				break;			/* its CopyFail is on the way */
+			/* FALLTHROUGH */
 		case 'W':
 
 			/*
@@ -246,6 +249,41 @@ receive(EpLease *lease)
 }
 
 /*
+ * Have a COPY fail for which data was being sent.  A remote that has refused
+ * it, or that the cancel request has reached, drops this, and what it has not
+ * read of the data.  May be called again if sending was interrupted.
+ */
+static void
+fail_copy(EpLease *lease)
+{
+	EpWire	   *wire = &lease->desc->wire;
+
+	ep_wire_cut(wire);
+	ep_wire_begin(wire, 'f');
+	ep_wire_put_string(wire, EP_COPY_CUT);
+	ep_wire_end(wire);
+}
+
+/* What is left of the data of a COPY that has ended by itself: the remote drops it. */
+static void
+send_rest(EpLease *lease)
+{
+	EpWire	   *wire = &lease->desc->wire;
+	EpIo		io;
+
+	while (ep_wire_unsent(wire))
+	{
+		CHECK_FOR_INTERRUPTS();
+		ep_check_terminated(lease);
+		io = ep_wire_flush(wire);
+		if (io == EP_IO_ERROR)
+			ep_raise_lost(lease, "The connection was closed.");
+		if (io == EP_IO_AGAIN)
+			(void) ep_descriptor_wait(lease->desc, WL_SOCKET_WRITEABLE, -1);
+	}
+}
+
+/*
  * Read the answer of a statement that was given up to its end, so that the
  * remote is at rest.  Interruptible: the next attempt goes on from there.
  */
@@ -254,6 +292,8 @@ drain(EpLease *lease)
 {
 	EpWire	   *wire = &lease->desc->wire;
 
+	if (lease->copy_in && lease->syncs > 0)
+		fail_copy(lease);
 	if (lease->need_sync)
 	{
 		ep_wire_put_simple(wire, 'S');
@@ -273,7 +313,9 @@ drain(EpLease *lease)
 			check_canceller(lease);
 		receive(lease);
 	}
+	send_rest(lease);
 	ep_wire_shrink(wire);
+	lease->copy_in = false;
 	lease->need_drain = false;
 }
 
@@ -373,6 +415,7 @@ ep_lease_leave(EpLease *lease)
 	Assert(lease->broken || (lease->syncs == 0 && !lease->need_sync));
 	lease->in_use = false;
 	lease->in_exchange = false;
+	lease->copy_in = false;
 	lease->use_subid = InvalidSubTransactionId;
 	if (lease->kind == EP_KIND_SESSION)
 		ep_conns[lease->slot].rested_us = ep_now_us();	/* before the word says so */

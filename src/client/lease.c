@@ -220,14 +220,33 @@ static bool
 half_sent(EpLease *lease)
 {
 	EpWire	   *wire = &lease->desc->wire;
+	char		type;
 
 	if (wire->out.data == NULL || wire->out.len == 0)
 		return false;
+	if (lease->copy_in)
+	{
+		/*
+		 * the rest of a CopyData can be made up, for the COPY is to fail;
+		 * nothing else can
+		 */
+		ep_wire_cut(wire);
+		return ep_wire_begun(wire, &type) > 0 && (type != 'd' || !in_the_middle(lease));
+	}
 	if (in_the_middle(lease) || wire->out.cursor > 0)
 		return ep_wire_unsent(wire) || wire->out_message >= 0;
 	resetStringInfo(&wire->out);
 	wire->out_message = -1;
 	return false;
+}
+
+/* What is left to send of a CopyData: all that half_sent() leaves of a COPY's data. */
+static size_t
+padding(const EpLease *lease)
+{
+	char		type;
+
+	return lease->copy_in ? ep_wire_begun(&lease->desc->wire, &type) : 0;
 }
 
 /*
@@ -258,7 +277,7 @@ must_break(EpLease *lease)
 		return true;
 	if (lease->desc == NULL)
 		return false;			/* never used */
-	if (half_sent(lease))
+	if (half_sent(lease) || padding(lease) > EP_MAX_PADDING)
 		return true;
 	return !in_the_middle(lease) && !nothing_unread(&lease->desc->wire);
 }
@@ -288,6 +307,8 @@ leave_to_worker(EpConn *conn, EpLease *lease)
 	{
 		ep_wire_leave_unfinished(&lease->desc->wire, lease->syncs, &unfinished);
 		unfinished.need_sync = lease->need_sync;
+		unfinished.copy_fail = lease->copy_in;
+		unfinished.pad = (uint32) padding(lease);
 	}
 	if (unfinished.skip == PG_UINT32_MAX)
 	{
@@ -373,7 +394,7 @@ end_orphan(EpPool *pool, EpConn *conn, EpLease *lease)
 
 	if (lease->desc)
 	{
-		if (!lease->broken && !half_sent(lease))
+		if (!lease->broken && !half_sent(lease) && padding(lease) == 0)
 			(void) send(lease->desc->fd, terminate, sizeof(terminate), MSG_DONTWAIT | MSG_NOSIGNAL);
 		(void) shutdown(lease->desc->fd, SHUT_RDWR);
 	}

@@ -162,11 +162,13 @@ ep_text_modes_end(int nest_level)
 
 /* ------------------------------------------------------------------- plans */
 
-/* Types whose text is a name that search_path shortens. */
-static bool
-prints_names(Oid type)
+/* Is a value's text a name that search_path shortens, or an array of such? */
+bool
+ep_type_prints_names(Oid type)
 {
-	switch (type)
+	Oid			element = get_element_type(type);
+
+	switch (OidIsValid(element) ? element : type)
 	{
 		case REGPROCOID:
 		case REGPROCEDUREOID:
@@ -202,7 +204,6 @@ static void
 plan_output(EpCallSite *site, ParamPlan *plan, Oid base, MemoryContext context)
 {
 	Oid			output;
-	Oid			element = get_element_type(base);
 	bool		varlena;
 
 	plan->kind = SEND_OUTPUT;
@@ -210,7 +211,7 @@ plan_output(EpCallSite *site, ParamPlan *plan, Oid base, MemoryContext context)
 	getTypeOutputInfo(base, &output, &varlena);
 	fmgr_info_cxt(output, &plan->output, context);
 	site->any_output = true;
-	if (prints_names(OidIsValid(element) ? element : base))
+	if (ep_type_prints_names(base))
 		site->any_names = true;
 }
 

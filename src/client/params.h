@@ -38,6 +38,7 @@ extern EpCallSite *ep_call_site(FunctionCallInfo fcinfo);
 extern Oid	ep_call_argtype(FunctionCallInfo fcinfo, int arg);
 extern EpParams *ep_params_from_call(FunctionCallInfo fcinfo, int first);
 
+extern bool ep_type_prints_names(Oid type);
 extern int	ep_text_modes_begin(bool names);
 extern void ep_text_modes_end(int nest_level);
 

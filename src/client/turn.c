@@ -549,6 +549,49 @@ ep_turn_poll(EpTurn *turn, EpMessage *msg)
 	return true;
 }
 
+/*
+ * In the middle of data for a COPY: send all that was built, waiting until the
+ * socket has taken it.  What the remote says meanwhile is looked at, so that
+ * nobody goes on producing data for a COPY that has failed: returns false once
+ * it has, else true.  Raises as ep_turn_receive does, and 08P01 if the remote
+ * has anything else to say.
+ */
+bool
+ep_turn_push(EpTurn *turn)
+{
+	for (;;)
+	{
+		EpMessage	msg;
+
+		CHECK_FOR_INTERRUPTS();
+		if (ep_turn_poll(turn, &msg) && !turn->failed)
+			ep_turn_unexpected(turn, &msg);
+		if (turn->failed)
+			return false;
+		if ((turn->events & WL_SOCKET_WRITEABLE) == 0)
+			return true;
+		(void) ep_descriptor_wait(turn->lease->desc, turn->events, time_left(turn));
+	}
+}
+
+/*
+ * A COPY has ended before all of its data was sent: the remote, at rest, drops
+ * the rest, which must leave before anything else does.
+ */
+static void
+send_rest(EpTurn *turn)
+{
+	ep_wire_cut(turn->wire);
+	while (flush(turn))
+	{
+		CHECK_FOR_INTERRUPTS();
+		ep_check_terminated(turn->lease);
+		(void) ep_descriptor_wait(turn->lease->desc, WL_SOCKET_WRITEABLE, time_left(turn));
+	}
+	if (turn->send_failed)
+		lost(turn, "The data of a COPY could not be sent.");
+}
+
 /* ReadyForQuery: the remote is at rest. */
 void
 ep_turn_ready(EpTurn *turn, const EpMessage *msg)
@@ -557,6 +600,8 @@ ep_turn_ready(EpTurn *turn, const EpMessage *msg)
 
 	if (!ep_parse_ready(msg, &status) || turn->lease->syncs <= 0)
 		ep_turn_unexpected(turn, msg);
+	if (unlikely(turn->lease->copy_in && turn->lease->syncs == 1))
+		send_rest(turn);
 	turn->lease->syncs--;
 	turn->conn->tx_status = status;
 }

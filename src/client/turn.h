@@ -47,6 +47,7 @@ extern void ep_turn_resend(EpTurn *turn);
 extern void ep_turn_receive(EpTurn *turn, EpMessage *msg);
 extern bool ep_turn_poll(EpTurn *turn, EpMessage *msg);
 extern bool ep_turn_take_async(EpTurn *turn, const EpMessage *msg);
+extern bool ep_turn_push(EpTurn *turn);
 extern void ep_turn_ready(EpTurn *turn, const EpMessage *msg);
 extern void ep_turn_complete(EpTurn *turn, const EpMessage *msg, EpOutcome *outcome);
 extern void ep_turn_unexpected(EpTurn *turn, const EpMessage *msg) pg_attribute_noreturn();

@@ -360,7 +360,9 @@ typedef struct EpUnfinished
 	uint8		head[5];		/* or the part of a message header that was read */
 	uint8		nhead;
 	bool		skip_ready;		/* that message is a ReadyForQuery, already counted in syncs */
-	bool		copy_in;		/* remote waits for CopyData: send CopyFail first */
+	bool		copy_in;		/* a COPY nobody has data for: it cannot be finished, but for: */
+	bool		copy_fail;		/* data for a COPY by the simple protocol went there: send CopyFail first, */
+	uint32		pad;			/* and before it as many bytes, of a CopyData that was sent in part */
 	bool		need_sync;		/* extended query without Sync sent so far: send one first */
 } EpUnfinished;
 

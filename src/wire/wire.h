@@ -98,6 +98,9 @@ extern void ep_wire_end(EpWire *wire);
 extern void ep_wire_put_simple(EpWire *wire, char type);	/* a message without a body */
 extern void ep_wire_put_query(EpWire *wire, const char *sql);
 extern bool ep_wire_unsent(const EpWire *wire);
+extern size_t ep_wire_begun(const EpWire *wire, char *type);
+extern void ep_wire_cut(EpWire *wire);
+extern void ep_wire_put_padding(EpWire *wire, uint32 len);
 extern EpIo ep_wire_flush(EpWire *wire);
 
 /* Receiving. */
@@ -160,6 +163,12 @@ extern bool ep_parse_ready(const EpMessage *msg, char *tx_status);
 extern bool ep_parse_parameter(const EpMessage *msg, const char **name, const char **value);
 extern bool ep_message_is_async(char type);
 extern bool ep_parameter_garbles(const char *name, const char *value);
+
+/* What the remote is told of a COPY whose data end before they are complete. */
+#define EP_COPY_CUT "the local side of the COPY has ended"
+
+/* Most bytes of a CopyData that a process leaves for another to make up; beyond that the connection is ended. */
+#define EP_MAX_PADDING	(1024 * 1024)
 
 /* Walking a stream that somebody else left in the middle (EpConn.unfinished). */
 struct EpUnfinished;
