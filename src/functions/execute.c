@@ -189,8 +189,8 @@ enhanced_pool_execute(PG_FUNCTION_ARGS)
  * The receiver for execute_as: by name for a row type, by position for any
  * other, whose rows have one column.
  */
-static EpReceiver *
-receiver_for_type(FunctionCallInfo fcinfo, ReturnSetInfo *rsinfo)
+EpReceiver *
+ep_receiver_for_type(FunctionCallInfo fcinfo, ReturnSetInfo *rsinfo)
 {
 	Oid			type;
 
@@ -205,20 +205,29 @@ receiver_for_type(FunctionCallInfo fcinfo, ReturnSetInfo *rsinfo)
 	}
 }
 
-/* execute_as(row_type anyelement, P, sql, ...) SETOF anyelement */
-Datum
-enhanced_pool_execute_as(PG_FUNCTION_ARGS)
+/* Begin the set of a function that returns SETOF anyelement. */
+ReturnSetInfo *
+ep_receive_set_begin(FunctionCallInfo fcinfo, const char *function)
 {
 	ReturnSetInfo *rsinfo = set_info(fcinfo);
-	EpOutcome	outcome;
 
 	if (rsinfo->expectedDesc == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("row type of execute_as has no known columns"),
+				 errmsg("row type of %s has no known columns", function),
 				 errhint("Pass a null of a table's type or of another composite type, or use enhanced_pool.execute.")));
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	run(fcinfo, 1, receiver_for_type(fcinfo, rsinfo), &outcome);
+	return rsinfo;
+}
+
+/* execute_as(row_type anyelement, P, sql, ...) SETOF anyelement */
+Datum
+enhanced_pool_execute_as(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = ep_receive_set_begin(fcinfo, "execute_as");
+	EpOutcome	outcome;
+
+	run(fcinfo, 1, ep_receiver_for_type(fcinfo, rsinfo), &outcome);
 	return (Datum) 0;
 }
 
