@@ -102,6 +102,44 @@ LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION run_parallel(text, operation[], int, interval, text, text) IS
 'runs operations at the same time, each on a connection of its own';
 
+-- run_in_transaction: all or nothing, in order, on one connection
+
+CREATE FUNCTION run_in_transaction(pool text, operations text[], isolation text DEFAULT NULL,
+  timeout interval DEFAULT NULL, name text DEFAULT NULL)
+RETURNS SETOF operation_result
+AS 'MODULE_PATHNAME', 'enhanced_pool_run_in_transaction'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION run_in_transaction(text, text[], text, interval, text) IS
+'runs statements in one remote transaction, all or nothing, through a pool';
+
+CREATE FUNCTION run_in_transaction(pool text, operations operation[], isolation text DEFAULT NULL,
+  timeout interval DEFAULT NULL, name text DEFAULT NULL)
+RETURNS SETOF operation_result
+AS 'MODULE_PATHNAME', 'enhanced_pool_run_in_transaction'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION run_in_transaction(text, operation[], text, interval, text) IS
+'runs operations in one remote transaction, all or nothing, through a pool';
+
+CREATE FUNCTION run_in_transaction(lease bigint, operations text[], isolation text DEFAULT NULL,
+  timeout interval DEFAULT NULL, name text DEFAULT NULL)
+RETURNS SETOF operation_result
+AS 'MODULE_PATHNAME', 'enhanced_pool_run_in_transaction'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION run_in_transaction(bigint, text[], text, interval, text) IS
+'runs statements in one remote transaction, all or nothing, on a lease';
+
+CREATE FUNCTION run_in_transaction(lease bigint, operations operation[], isolation text DEFAULT NULL,
+  timeout interval DEFAULT NULL, name text DEFAULT NULL)
+RETURNS SETOF operation_result
+AS 'MODULE_PATHNAME', 'enhanced_pool_run_in_transaction'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION run_in_transaction(bigint, operation[], text, interval, text) IS
+'runs operations in one remote transaction, all or nothing, on a lease';
+
 -- broadcast, broadcast_as: one statement on many pools
 
 CREATE FUNCTION broadcast(pools text[], sql text, params text[] DEFAULT NULL,

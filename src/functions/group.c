@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * group.c
- *		run_parallel, broadcast and broadcast_as.
+ *		run_parallel, run_in_transaction, broadcast and broadcast_as.
  *
  * What the arguments alone get wrong is raised before anything runs, whatever
  * on_error says: a pool that does not exist or that the caller may not use is
@@ -16,6 +16,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
+#include "client/batch.h"
 #include "client/group.h"
 #include "client/params.h"
 #include "client/receive.h"
@@ -23,6 +24,7 @@
 #include "functions/target.h"
 
 PG_FUNCTION_INFO_V1(enhanced_pool_run_parallel);
+PG_FUNCTION_INFO_V1(enhanced_pool_run_in_transaction);
 PG_FUNCTION_INFO_V1(enhanced_pool_broadcast);
 PG_FUNCTION_INFO_V1(enhanced_pool_broadcast_as);
 
@@ -162,6 +164,129 @@ enhanced_pool_run_parallel(PG_FUNCTION_ARGS)
 		group.ops[i].ref = given[i].pool ? ep_pool_ref(given[i].pool) : ref;
 	}
 	run_group(fcinfo, &group, capture);
+	return (Datum) 0;
+}
+
+/* Where the statements of a transaction run. */
+typedef struct Place
+{
+	EpPoolRef  *ref;
+	EpLease    *lease;			/* NULL: of the pool, not taken yet */
+} Place;
+
+static Place
+arg_place(FunctionCallInfo fcinfo, int arg)
+{
+	Place		place = {NULL, NULL};
+
+	if (ep_call_argtype(fcinfo, arg) == INT8OID)
+	{
+		place.lease = ep_lease_find(ep_arg_lease(fcinfo, arg));
+		place.ref = place.lease->ref;
+	}
+	else
+		place.ref = ep_arg_pool(fcinfo, arg);
+	return place;
+}
+
+/* BEGIN for an argument of that name; only one of our own can be chosen how to begin. */
+static const char *
+arg_isolation(FunctionCallInfo fcinfo, int arg, const Place *place)
+{
+	const char *begin;
+
+	if (PG_ARGISNULL(arg))
+		return ep_batch_isolation(NULL);
+	begin = ep_batch_isolation(text_to_cstring(PG_GETARG_TEXT_PP(arg)));
+	if (place->lease && (place->lease->kind == EP_KIND_SESSION || ep_conns[place->lease->slot].tx_status != 'I'))
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("isolation of a transaction that is open cannot be chosen"),
+				 errdetail("The operations run in a savepoint of it.")));
+	return begin;
+}
+
+static const char *
+arg_name(FunctionCallInfo fcinfo, int arg, const Place *place)
+{
+	if (PG_ARGISNULL(arg))
+		return NULL;
+	if (place->lease)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a lease cannot be given another name"),
+				 errhint("Name it with enhanced_pool.acquire.")));
+	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+static EpBatchStatement *
+make_statements(const EpGivenOperation *given, int n, const Place *place)
+{
+	EpBatchStatement *statements = palloc0(Max(n, 1) * sizeof(EpBatchStatement));
+
+	for (int i = 0; i < n; i++)
+	{
+		if (given[i].pool && strcmp(given[i].pool, place->ref->name) != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("operation %d is for pool \"%s\", not for \"%s\"", i + 1, given[i].pool, place->ref->name),
+					 errhint("One transaction runs on one connection. Use enhanced_pool.run_parallel for several pools.")));
+		statements[i].sql = given[i].sql;
+		statements[i].params = given[i].params;
+	}
+	return statements;
+}
+
+static void
+put_statements(FunctionCallInfo fcinfo, const char *pool, const EpBatchStatement *statements, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		EpOperationRow row = {
+			.operation = i + 1,
+			.pool = pool,
+			.outcome = &statements[i].outcome,
+			.rows = statements[i].rows,
+			.started = true,
+			.elapsed_ms = statements[i].elapsed_ms
+		};
+
+		ep_put_operation(fcinfo, &row);
+	}
+}
+
+/* run_in_transaction(P, operations, isolation, timeout, name) SETOF operation_result */
+Datum
+enhanced_pool_run_in_transaction(PG_FUNCTION_ARGS)
+{
+	EpGivenOperation *given;
+	EpBatchStatement *statements;
+	Place		place;
+	EpLease    *lease;
+	const char *begin;
+	const char *name;
+	double		timeout;
+	uint64		deadline;
+	int			n;
+
+	ep_target_check(fcinfo, 0);
+	given = ep_arg_operations(fcinfo, 1, &n);
+	timeout = ep_arg_deadline(fcinfo, 3);
+	deadline = timeout < 0 ? PG_UINT64_MAX : ep_now_us() + (uint64) (timeout * 1e6);
+	InitMaterializedSRF(fcinfo, 0);
+	place = arg_place(fcinfo, 0);
+	begin = arg_isolation(fcinfo, 2, &place);
+	name = arg_name(fcinfo, 4, &place);
+	statements = make_statements(given, n, &place);
+	ep_batch_check(place.ref->name, place.lease ? place.lease->kind : EP_KIND_STATEMENT, statements, n);
+	if (n == 0)
+		return (Datum) 0;
+
+	lease = place.lease ? place.lease : ep_batch_acquire(place.ref, name, deadline);
+	ep_batch_run(lease, statements, n, begin, deadline);
+	put_statements(fcinfo, place.ref->name, statements, n);
+	if (place.lease == NULL)
+		ep_lease_release(lease);
 	return (Datum) 0;
 }
 
