@@ -657,10 +657,11 @@ ep_group_run(EpGroup *group)
 
 /*
  * Raise the error of the first operation that has failed, if any has, as its
- * own, with DETAIL saying how many and which have.
+ * own, with DETAIL saying how many and which have.  refused: ep_group_check
+ * found it, and nothing was run.
  */
 void
-ep_group_raise(const EpGroup *group)
+ep_group_raise(const EpGroup *group, bool refused)
 {
 	const EpOperation *first = NULL;
 	StringInfoData which;
@@ -681,5 +682,6 @@ ep_group_raise(const EpGroup *group)
 	if (first == NULL)
 		return;
 	ep_raise_caught(first->caught, first->ref->name,
+					refused ? psprintf("Nothing was run, because of %d of %d operations: %s.", nfailed, group->n, which.data) :
 					psprintf("%d of %d operations failed: %s.", nfailed, group->n, which.data));
 }

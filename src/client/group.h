@@ -69,6 +69,6 @@ typedef struct EpGroup
 
 extern void ep_group_check(EpGroup *group);
 extern void ep_group_run(EpGroup *group);
-extern void ep_group_raise(const EpGroup *group);
+extern void ep_group_raise(const EpGroup *group, bool refused);
 
 #endif							/* EP_GROUP_H */

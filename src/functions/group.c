@@ -130,10 +130,10 @@ run_group(FunctionCallInfo fcinfo, EpGroup *group, bool capture)
 	group->collect = collect_json;
 	ep_group_check(group);
 	if (!capture)
-		ep_group_raise(group);
+		ep_group_raise(group, true);
 	ep_group_run(group);
 	if (!capture)
-		ep_group_raise(group);
+		ep_group_raise(group, false);
 	put_results(fcinfo, group);
 }
 
@@ -318,9 +318,9 @@ enhanced_pool_broadcast_as(PG_FUNCTION_ARGS)
 	for (int i = 0; i < group.n; i++)
 		group.ops[i].receiver = ep_receive_spool();
 	ep_group_check(&group);
-	ep_group_raise(&group);
+	ep_group_raise(&group, true);
 	ep_group_run(&group);
-	ep_group_raise(&group);
+	ep_group_raise(&group, false);
 
 	/* now users' code may run, and raise what it likes */
 	for (int i = 0; i < group.n; i++)
