@@ -145,3 +145,160 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION copy_from(bigint, text, regclass, text[]) IS
 'copies the rows of a remote query into a local table, on a lease; returns how many';
+
+--
+-- Operation groups: statements that run at the same time on connections of
+-- their own, or one after the other in one remote transaction
+--
+
+CREATE TYPE operation AS (
+  sql text,
+  params text[],
+  pool text
+);
+
+COMMENT ON TYPE operation IS
+'a remote statement, its parameters as text, and the pool it is for, NULL: the one that the group is run on';
+
+CREATE TYPE operation_result AS (
+  operation int,
+  pool text,
+  success boolean,
+  command text,
+  row_count bigint,
+  rows jsonb,
+  sqlstate text,
+  error text,
+  elapsed double precision
+);
+
+COMMENT ON TYPE operation_result IS
+'what came of one operation of a group; elapsed is in milliseconds, NULL if it was never started';
+
+-- op, op_on: an operation from a statement and its parameters
+
+CREATE FUNCTION op(sql text)
+RETURNS operation
+AS 'MODULE_PATHNAME', 'enhanced_pool_op'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION op(text) IS
+'makes an operation of a group';
+
+CREATE FUNCTION op(sql text, VARIADIC params "any")
+RETURNS operation
+AS 'MODULE_PATHNAME', 'enhanced_pool_op'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION op(text, VARIADIC "any") IS
+'makes an operation of a group, with parameters';
+
+CREATE FUNCTION op(sql text, VARIADIC params text[])
+RETURNS operation
+AS 'MODULE_PATHNAME', 'enhanced_pool_op'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION op(text, VARIADIC text[]) IS
+'makes an operation of a group, with parameters given as text';
+
+CREATE FUNCTION op_on(pool text, sql text)
+RETURNS operation
+AS 'MODULE_PATHNAME', 'enhanced_pool_op_on'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION op_on(text, text) IS
+'makes an operation of a group for a given pool';
+
+CREATE FUNCTION op_on(pool text, sql text, VARIADIC params "any")
+RETURNS operation
+AS 'MODULE_PATHNAME', 'enhanced_pool_op_on'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION op_on(text, text, VARIADIC "any") IS
+'makes an operation of a group for a given pool, with parameters';
+
+CREATE FUNCTION op_on(pool text, sql text, VARIADIC params text[])
+RETURNS operation
+AS 'MODULE_PATHNAME', 'enhanced_pool_op_on'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION op_on(text, text, VARIADIC text[]) IS
+'makes an operation of a group for a given pool, with parameters given as text';
+
+-- run_parallel: each operation on a connection of its own
+
+CREATE FUNCTION run_parallel(pool text, operations text[], max_parallel int DEFAULT NULL,
+  timeout interval DEFAULT NULL, name text DEFAULT NULL, on_error text DEFAULT 'raise')
+RETURNS SETOF operation_result
+AS 'MODULE_PATHNAME', 'enhanced_pool_run_parallel'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION run_parallel(text, text[], int, interval, text, text) IS
+'runs statements at the same time, each on a connection of its own';
+
+CREATE FUNCTION run_parallel(pool text, operations operation[], max_parallel int DEFAULT NULL,
+  timeout interval DEFAULT NULL, name text DEFAULT NULL, on_error text DEFAULT 'raise')
+RETURNS SETOF operation_result
+AS 'MODULE_PATHNAME', 'enhanced_pool_run_parallel'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION run_parallel(text, operation[], int, interval, text, text) IS
+'runs operations at the same time, each on a connection of its own';
+
+-- run_in_transaction: all or nothing, in order, on one connection
+
+CREATE FUNCTION run_in_transaction(pool text, operations text[], isolation text DEFAULT NULL,
+  timeout interval DEFAULT NULL, name text DEFAULT NULL)
+RETURNS SETOF operation_result
+AS 'MODULE_PATHNAME', 'enhanced_pool_run_in_transaction'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION run_in_transaction(text, text[], text, interval, text) IS
+'runs statements in one remote transaction, all or nothing, through a pool';
+
+CREATE FUNCTION run_in_transaction(pool text, operations operation[], isolation text DEFAULT NULL,
+  timeout interval DEFAULT NULL, name text DEFAULT NULL)
+RETURNS SETOF operation_result
+AS 'MODULE_PATHNAME', 'enhanced_pool_run_in_transaction'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION run_in_transaction(text, operation[], text, interval, text) IS
+'runs operations in one remote transaction, all or nothing, through a pool';
+
+CREATE FUNCTION run_in_transaction(lease bigint, operations text[], isolation text DEFAULT NULL,
+  timeout interval DEFAULT NULL, name text DEFAULT NULL)
+RETURNS SETOF operation_result
+AS 'MODULE_PATHNAME', 'enhanced_pool_run_in_transaction'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION run_in_transaction(bigint, text[], text, interval, text) IS
+'runs statements in one remote transaction, all or nothing, on a lease';
+
+CREATE FUNCTION run_in_transaction(lease bigint, operations operation[], isolation text DEFAULT NULL,
+  timeout interval DEFAULT NULL, name text DEFAULT NULL)
+RETURNS SETOF operation_result
+AS 'MODULE_PATHNAME', 'enhanced_pool_run_in_transaction'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION run_in_transaction(bigint, operation[], text, interval, text) IS
+'runs operations in one remote transaction, all or nothing, on a lease';
+
+-- broadcast, broadcast_as: one statement on many pools
+
+CREATE FUNCTION broadcast(pools text[], sql text, params text[] DEFAULT NULL,
+  timeout interval DEFAULT NULL, on_error text DEFAULT 'raise')
+RETURNS SETOF operation_result
+AS 'MODULE_PATHNAME', 'enhanced_pool_broadcast'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION broadcast(text[], text, text[], interval, text) IS
+'runs one statement on many pools at the same time';
+
+CREATE FUNCTION broadcast_as(row_type anyelement, pools text[], sql text, params text[] DEFAULT NULL,
+  timeout interval DEFAULT NULL)
+RETURNS SETOF anyelement
+AS 'MODULE_PATHNAME', 'enhanced_pool_broadcast_as'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION broadcast_as(anyelement, text[], text, text[], interval) IS
+'runs one statement on many pools at the same time and returns the rows of all as the given type';

@@ -125,5 +125,6 @@ typedef struct EpRemoteError
 extern void ep_remember_error(const char *pool, const char *sqlstate, const char *message, const char *detail,
 							  const char *hint, const char *constraint_name);
 extern const EpRemoteError *ep_last_remote_error(void);
+extern bool ep_errors_captured(bool on);
 
 #endif							/* EP_EXCHANGE_H */

@@ -16,6 +16,8 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+#include "storage/latch.h"
 #include "utils/memutils.h"
 
 #include "client/acquire.h"
@@ -164,7 +166,8 @@ look_once(EpAcquire *w, EpLease *lease, Picture *picture)
  * when acquire_timeout has passed (monotonic, PG_UINT64_MAX: it does not
  * pass now).  optional: the caller can go on without this wait, so that a full
  * queue is no error.  Waits for nobody but the worker, 2 s at most, when a
- * descriptor must be fetched; touches no catalog.  After EP_ACQUIRE_OUTDATED
+ * descriptor must be fetched; touches no catalog.  The latch may have been reset
+ * meanwhile if this raises an error, and is set if it may have been otherwise.  After EP_ACQUIRE_OUTDATED
  * ep_acquire_renew is to be called, and this again at once.  Raises what
  * ep_lease_acquire does, but for what the catalogs have to do with.
  */
@@ -179,14 +182,25 @@ ep_acquire_step(EpAcquire *w, uint64 deadline_us, bool optional, EpLease **lease
 											 w->name[0] != '\0' ? w->name : NULL);
 		Picture		picture;
 		Verdict		verdict = look_once(w, found, &picture);
+		bool		cold;
+		bool		usable;
 
 		switch (verdict)
 		{
 			case GOT:
 				w->found = found->number;
-				if (!ep_attempt_make_ready(&w->a, found))
-					continue;
+				cold = !ep_descriptor_is_warm(found->slot, found->conn_id);
+				usable = ep_attempt_make_ready(&w->a, found);
 				w->found = 0;
+
+				/*
+				 * fetching a descriptor resets the latch, which may have been
+				 * set for other waits of this process
+				 */
+				if (cold)
+					SetLatch(MyLatch);
+				if (!usable)
+					continue;
 				*lease = found;
 				return EP_ACQUIRE_GOT;
 			case QUEUED:

@@ -165,8 +165,8 @@ ep_return_records(FunctionCallInfo fcinfo, EpRowSource source)
  * The receiver for a row type that is an argument: by name for a row type, by position for any
  * other, whose rows have one column.
  */
-static EpReceiver *
-receiver_for_type(FunctionCallInfo fcinfo, ReturnSetInfo *rsinfo)
+EpReceiver *
+ep_receiver_for_type(FunctionCallInfo fcinfo, ReturnSetInfo *rsinfo)
 {
 	Oid			type;
 
@@ -182,14 +182,13 @@ receiver_for_type(FunctionCallInfo fcinfo, ReturnSetInfo *rsinfo)
 }
 
 /*
- * SETOF anyelement, whose type is that of argument 0; the target is argument 1.
- * name is the function's, for messages.
+ * Begin a set of the type of argument 0, of the function of that name.  Raises
+ * 0A000 if nothing is known of its columns.
  */
-Datum
-ep_return_typed(FunctionCallInfo fcinfo, EpRowSource source, const char *name)
+ReturnSetInfo *
+ep_return_typed_begin(FunctionCallInfo fcinfo, const char *name)
 {
 	ReturnSetInfo *rsinfo = set_info(fcinfo);
-	EpOutcome	outcome;
 
 	if (rsinfo->expectedDesc == NULL)
 		ereport(ERROR,
@@ -197,7 +196,20 @@ ep_return_typed(FunctionCallInfo fcinfo, EpRowSource source, const char *name)
 				 errmsg("row type of %s has no known columns", name),
 				 errhint("Pass a null of a table's type or of another composite type, or use a function that returns records.")));
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	source(fcinfo, 1, receiver_for_type(fcinfo, rsinfo), &outcome);
+	return rsinfo;
+}
+
+/*
+ * SETOF anyelement, whose type is that of argument 0; the target is argument 1.
+ * name is the function's, for messages.
+ */
+Datum
+ep_return_typed(FunctionCallInfo fcinfo, EpRowSource source, const char *name)
+{
+	ReturnSetInfo *rsinfo = ep_return_typed_begin(fcinfo, name);
+	EpOutcome	outcome;
+
+	source(fcinfo, 1, ep_receiver_for_type(fcinfo, rsinfo), &outcome);
 	return (Datum) 0;
 }
 

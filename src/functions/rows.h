@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 #include "fmgr.h"
+#include "nodes/execnodes.h"
 #include "client/exchange.h"
 
 /*
@@ -20,6 +21,8 @@ typedef void (*EpRowSource) (FunctionCallInfo fcinfo, int first, EpReceiver *rec
 
 extern Datum ep_return_records(FunctionCallInfo fcinfo, EpRowSource source);
 extern Datum ep_return_typed(FunctionCallInfo fcinfo, EpRowSource source, const char *name);
+extern ReturnSetInfo *ep_return_typed_begin(FunctionCallInfo fcinfo, const char *name);
+extern EpReceiver *ep_receiver_for_type(FunctionCallInfo fcinfo, ReturnSetInfo *rsinfo);
 extern Datum ep_return_json(FunctionCallInfo fcinfo, EpRowSource source);
 
 #endif							/* EP_ROWS_H */

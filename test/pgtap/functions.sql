@@ -32,7 +32,23 @@ INSERT INTO expected VALUES
   ('get_result_json', 'lease bigint', 'SETOF jsonb'),
   ('get_count', 'lease bigint', 'bigint'),
   ('wait_any', 'leases bigint[], timeout interval DEFAULT NULL::interval', 'bigint'),
-  ('get_notify', 'lease bigint, timeout interval DEFAULT ''00:00:00''::interval', 'TABLE(notify_name text, be_pid integer, extra text)'),
+  ('get_notify', 'lease bigint, timeout interval DEFAULT ''00:00:00''::interval', 'TABLE(notify_name text, be_pid integer, extra text)');
+
+INSERT INTO expected
+SELECT f.name, f.before || 'sql text' || v.params, 'operation'
+FROM (VALUES ('op', ''), ('op_on', 'pool text, ')) AS f(name, before),
+     (VALUES (''), (', VARIADIC params "any"'), (', VARIADIC params text[]')) AS v(params);
+
+INSERT INTO expected
+SELECT f.name, replace(f.arguments, 'OPERATIONS', 'operations ' || o.type), 'SETOF operation_result'
+FROM (VALUES ('run_parallel', 'pool text, OPERATIONS, max_parallel integer DEFAULT NULL::integer, timeout interval DEFAULT NULL::interval, name text DEFAULT NULL::text, on_error text DEFAULT ''raise''::text'),
+             ('run_in_transaction', 'pool text, OPERATIONS, isolation text DEFAULT NULL::text, timeout interval DEFAULT NULL::interval, name text DEFAULT NULL::text'),
+             ('run_in_transaction', 'lease bigint, OPERATIONS, isolation text DEFAULT NULL::text, timeout interval DEFAULT NULL::interval, name text DEFAULT NULL::text')) AS f(name, arguments),
+     (VALUES ('text[]'), ('operation[]')) AS o(type);
+
+INSERT INTO expected VALUES
+  ('broadcast', 'pools text[], sql text, params text[] DEFAULT NULL::text[], timeout interval DEFAULT NULL::interval, on_error text DEFAULT ''raise''::text', 'SETOF operation_result'),
+  ('broadcast_as', 'row_type anyelement, pools text[], sql text, params text[] DEFAULT NULL::text[], timeout interval DEFAULT NULL::interval', 'SETOF anyelement'),
   ('acquire', 'pool text, timeout interval DEFAULT NULL::interval, hold boolean DEFAULT false, name text DEFAULT NULL::text', 'bigint'),
   ('release', 'lease bigint', 'boolean'),
   ('release_all', '', 'integer'),
@@ -51,14 +67,14 @@ INSERT INTO expected VALUES
 
 CREATE TEMP VIEW actual AS
 SELECT p.oid, p.proname::text AS name,
-       replace(pg_get_function_arguments(p.oid), '"timeout"', 'timeout') AS arguments,
-       pg_get_function_result(p.oid) AS result,
+       replace(replace(pg_get_function_arguments(p.oid), '"timeout"', 'timeout'), 'enhanced_pool.', '') AS arguments,
+       replace(pg_get_function_result(p.oid), 'enhanced_pool.', '') AS result,
        p.proname = ANY ('{configure_pool,pause,resume,recycle,close_pool,prewarm,terminate_connection,reset_stats,health_check,reset_breaker}') AS administers,
        p.provolatile, p.proparallel, p.proisstrict, p.proleakproof, p.prosecdef
 FROM pg_proc p
 WHERE p.pronamespace = 'enhanced_pool'::regnamespace AND p.proname !~ '^_|_validator$';
 
-SELECT is((SELECT count(*) FROM expected), 54::bigint, 'the list of expected functions');
+SELECT is((SELECT count(*) FROM expected), 72::bigint, 'the list of expected functions');
 SELECT is(a.result, e.result, format('%s(%s)', e.name, e.arguments))
 FROM expected e LEFT JOIN actual a USING (name, arguments)
 ORDER BY e.name COLLATE "C", e.arguments COLLATE "C";
