@@ -19,9 +19,9 @@ PG_FUNCTION_INFO_V1(enhanced_pool_acquire);
 PG_FUNCTION_INFO_V1(enhanced_pool_release);
 PG_FUNCTION_INFO_V1(enhanced_pool_release_all);
 
-/* The name to lease under; NULL if none is given. */
-static const char *
-lease_name(FunctionCallInfo fcinfo, int arg)
+/* The name to lease under; NULL if none is given.  Raises 22023 if it is too long. */
+const char *
+ep_arg_lease_name(FunctionCallInfo fcinfo, int arg)
 {
 	const char *name;
 
@@ -59,7 +59,7 @@ Datum
 enhanced_pool_acquire(PG_FUNCTION_ARGS)
 {
 	bool		hold = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
-	const char *name = lease_name(fcinfo, 3);
+	const char *name = ep_arg_lease_name(fcinfo, 3);
 	double		timeout = PG_ARGISNULL(1) ? 0 : ep_arg_seconds(fcinfo, 1, "Pass '0' to not wait at all, or null for the pool's acquire_timeout.");
 	EpPoolRef  *ref = ep_arg_pool(fcinfo, 0);
 	EpLease    *lease = NULL;

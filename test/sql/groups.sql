@@ -78,6 +78,7 @@ SELECT error_of($$SELECT enhanced_pool.run_parallel('group_a', ARRAY[enhanced_po
 SELECT error_of($$SELECT enhanced_pool.run_parallel('group_a', ARRAY[ROW(NULL, NULL, NULL)::enhanced_pool.operation])$$);
 SELECT error_of($$SELECT enhanced_pool.run_parallel('group_a', ARRAY['SELECT 1'], max_parallel => 0)$$);
 SELECT error_of($$SELECT enhanced_pool.run_parallel('group_a', ARRAY['SELECT 1'], timeout => '-1s')$$);
+SELECT error_of($$SELECT enhanced_pool.run_parallel('group_a', ARRAY['SELECT 1'], name => repeat('x', 64))$$);
 SELECT error_of($$SELECT enhanced_pool.run_parallel('group_a', ARRAY['SELECT 1'], on_error => 'ignore')$$);
 SELECT error_of($$SELECT enhanced_pool.run_parallel('group_a', ARRAY['SELECT 1'], on_error => NULL)$$);
 SELECT error_of($$SELECT enhanced_pool.run_parallel('nowhere', ARRAY['SELECT 1'], on_error => 'capture')$$);
