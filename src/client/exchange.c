@@ -99,7 +99,7 @@ ep_exchange_check(const char *pool, EpLeaseKind kind, const EpTextClass *class)
 	ereport(ERROR,
 			(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 			 errmsg("transaction statements cannot be run through the name of pool \"%s\"", pool),
-			 errhint("Run them on a lease from enhanced_pool.acquire.")));
+			 errhint("Use enhanced_pool.session, whose transaction follows the local one, or run them on a lease from enhanced_pool.acquire.")));
 }
 
 static void
@@ -502,7 +502,8 @@ must_prepare_again(Execution *x)
 	const char *sqlstate = x->turn.error.sqlstate;
 	bool		gone;
 
-	if (!x->turn.failed || x->turn.fatal || x->bound || sqlstate == NULL)
+	/* an error of what stands in front of the statement is not its own */
+	if (!x->turn.failed || x->turn.fatal || x->bound || sqlstate == NULL || x->turn.next_step < x->turn.nsteps)
 		return false;
 	gone = strcmp(sqlstate, "26000") == 0;
 	if (!gone && strcmp(sqlstate, "0A000") != 0)

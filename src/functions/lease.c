@@ -19,23 +19,6 @@ PG_FUNCTION_INFO_V1(enhanced_pool_acquire);
 PG_FUNCTION_INFO_V1(enhanced_pool_release);
 PG_FUNCTION_INFO_V1(enhanced_pool_release_all);
 
-/* The name to lease under; NULL if none is given.  Raises 22023 if it is too long. */
-const char *
-ep_arg_lease_name(FunctionCallInfo fcinfo, int arg)
-{
-	const char *name;
-
-	if (PG_ARGISNULL(arg))
-		return NULL;
-	name = text_to_cstring(PG_GETARG_TEXT_PP(arg));
-	if (strlen(name) >= EP_LEASE_NAME_SIZE)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("lease name is too long"),
-				 errdetail("A name has at most %d bytes.", EP_LEASE_NAME_SIZE - 1)));
-	return *name ? name : NULL;
-}
-
 /* A lease that was acquired without hold is from now on kept beyond the transaction. */
 static void
 set_hold(EpLease *lease)

@@ -33,8 +33,8 @@ extern EpPoolRef *ep_arg_pool(FunctionCallInfo fcinfo, int arg);
 extern ReturnSetInfo *ep_receive_set_begin(FunctionCallInfo fcinfo, const char *function);
 extern EpReceiver *ep_receiver_for_type(FunctionCallInfo fcinfo, ReturnSetInfo *rsinfo);
 
-extern const char *ep_arg_lease_name(FunctionCallInfo fcinfo, int arg);	/* lease.c */
 extern text *ep_command_of(const char *tag);	/* run.c */
 extern int64 ep_arg_lease(FunctionCallInfo fcinfo, int arg);
+extern const char *ep_arg_lease_name(FunctionCallInfo fcinfo, int arg);
 
 #endif							/* EP_TARGET_H */
