@@ -496,15 +496,15 @@ raise_undone(Batch *b)
 	if (b->stopped)
 	{
 		if (b->stop)
-			ep_raise_caught(b->stop, pool, "Nothing of the transaction was done.");
+			ep_raise_caught(b->stop, pool, "All operations were rolled back.");
 		CHECK_FOR_INTERRUPTS();
 	}
 	if (b->current >= 0 && b->current < b->n)
-		detail = psprintf("Operation %d of %d failed, and nothing of the transaction was done.", b->current + 1, b->n);
+		detail = psprintf("Operation %d of %d failed, and all were rolled back.", b->current + 1, b->n);
 	else if (b->current == b->n)
-		detail = psprintf("All %d operations succeeded, but the transaction could not be committed.", b->n);
+		detail = psprintf("All %d operations succeeded, but %s failed, and all were rolled back.", b->n, b->close);
 	if (b->local && !b->turn.failed)
-		ep_raise_caught(b->local, pool, "Nothing of the transaction was done.");
+		ep_raise_caught(b->local, pool, "All operations were rolled back.");
 	if (b->turn.failed)
 		ep_raise_caught(ep_capture(do_raise_remote, b), pool, detail);
 	ereport(ERROR,
@@ -601,7 +601,7 @@ raise_lost(Batch *b)
 	if (b->lease->kind != EP_KIND_STATEMENT)
 		ep_lease_mark_broken(b->lease);
 	if (b->lost)
-		ep_raise_caught(b->lost, b->lease->ref->name, "Nothing of the transaction was done.");
+		ep_raise_caught(b->lost, b->lease->ref->name, "All operations were rolled back.");
 	raise_undone(b);
 }
 

@@ -279,7 +279,7 @@ begin_query($session, q{SELECT * FROM enhanced_pool.run_in_transaction('two', AR
 remote_is('count(*) = 1', 'a transaction is under way');
 $remote->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ep_user' AND state = 'active'});
 ($out, $err) = end_query($session);
-like($err, qr/57P01: .*\nDETAIL:  (Operation 2 of 2 failed, and n|N)othing of the transaction was done/, 'lost before');
+like($err, qr/57P01: .*\nDETAIL:  (Operation 2 of 2 failed, and a|A)ll (operations )?were rolled back/, 'lost before');
 is($local->safe_psql('postgres', q{SELECT * FROM enhanced_pool.execute('two', 'SELECT count(*) FROM t') AS t(n int)}), 0, 'nothing was done');
 
 # A backend that is killed leaves nothing.
@@ -297,7 +297,7 @@ is($local->safe_psql('postgres', q{SELECT * FROM enhanced_pool.execute('two', 'S
 is($local->safe_psql('postgres', q{SET enhanced_pool.query_timeout = '900ms'; SELECT count(*) FROM enhanced_pool.run_in_transaction('two', array_fill('INSERT INTO t SELECT 1 FROM pg_sleep(0.4)'::text, ARRAY[4]))}),
 	4, 'operations that take less than query_timeout each');
 fails_with($local, q{SET enhanced_pool.query_timeout = '200ms'; SELECT enhanced_pool.run_in_transaction('two', ARRAY['INSERT INTO t VALUES (2)', 'INSERT INTO t SELECT 2 FROM pg_sleep(600)'])},
-	qr/57014: canceling remote statement due to query_timeout\nDETAIL:  Nothing of the transaction was done\./, 'and one that takes more');
+	qr/57014: canceling remote statement due to query_timeout\nDETAIL:  All operations were rolled back\./, 'and one that takes more');
 is($local->safe_psql('postgres', q{SELECT * FROM enhanced_pool.execute('two', 'SELECT count(*) FROM t') AS t(n int)}), 4, 'which undoes all');
 
 $session->quit;
