@@ -389,7 +389,11 @@ take_message(Batch *b, const EpMessage *msg)
 			take_ready(b, msg);
 			break;
 		default:
-			/* COPY, of which the text did not tell, among others: nobody knows how to go on */
+
+			/*
+			 * COPY, of which the text did not tell, among others: nobody
+			 * knows how to go on
+			 */
 			ep_turn_unexpected(&b->turn, msg);
 	}
 }
@@ -479,7 +483,10 @@ undo(Batch *b)
 {
 	char		status = ep_conns[b->lease->slot].tx_status;
 
-	/* at the very beginning, or at the COMMIT: there is nothing of ours any more */
+	/*
+	 * at the very beginning, or at the COMMIT: there is nothing of ours any
+	 * more
+	 */
 	if (status == 'I' || (b->inside && b->current < 0))
 		return;
 	if (ep_capture(do_undo, b))
@@ -531,7 +538,11 @@ outcome_is_open(const Batch *b)
 {
 	if (b->inside || !b->close_sent || b->done || b->rolled_back || b->turn.lease->syncs == 0)
 		return false;
-	/* answers come in order: who says goodbye before the COMMIT has not come to it */
+
+	/*
+	 * answers come in order: who says goodbye before the COMMIT has not come
+	 * to it
+	 */
 	return !(b->turn.fatal && b->current < b->n) && !(b->turn.failed && !b->turn.fatal);
 }
 

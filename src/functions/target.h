@@ -29,11 +29,12 @@ extern void ep_target_check(FunctionCallInfo fcinfo, int arg);
 extern char *ep_arg_text(FunctionCallInfo fcinfo, int arg, const char *what);
 extern double ep_arg_seconds(FunctionCallInfo fcinfo, int arg, const char *hint);
 extern EpPoolRef *ep_arg_pool(FunctionCallInfo fcinfo, int arg);
+
 /* execute.c: sets of rows of the type that the caller names */
 extern ReturnSetInfo *ep_receive_set_begin(FunctionCallInfo fcinfo, const char *function);
 extern EpReceiver *ep_receiver_for_type(FunctionCallInfo fcinfo, ReturnSetInfo *rsinfo);
 
-extern text *ep_command_of(const char *tag);	/* run.c */
+extern text * ep_command_of(const char *tag);	/* run.c */
 extern int64 ep_arg_lease(FunctionCallInfo fcinfo, int arg);
 extern const char *ep_arg_lease_name(FunctionCallInfo fcinfo, int arg);
 

@@ -251,6 +251,39 @@ $_->quit foreach @crowd;
 pool_rests('one');
 pool_rests('two');
 
+# ------------------------------------------------------ more waits than there are places
+
+# One group that waits for thousands of connections leaves the others one wait at a
+# time, which is enough.
+define_pool($local, $remote, 'hole', host => '127.0.0.1', port => $frozen_port, connect_timeout => '60s', max_size => 10000, @fixed);
+my @hogged;
+
+foreach my $round (1 .. 2)
+{
+	my $hog = start_session($local);
+	my $hog_pid = $hog->query_safe('SELECT pg_backend_pid()');
+
+	begin_query($hog, q{SELECT count(*) FROM enhanced_pool.run_parallel('hole', array_fill('SELECT 1'::text, ARRAY[9000]))});
+	ok( $local->poll_query_until('postgres',
+			"SELECT count(*) > 2000 AND EXISTS (SELECT FROM pg_stat_activity WHERE pid = $hog_pid AND wait_event_type = 'Extension') FROM enhanced_pool.waiters WHERE pid = $hog_pid"),
+		'a group waits as often as it can');
+	push @hogged, $local->safe_psql('postgres', "SELECT count(*) FROM enhanced_pool.waiters WHERE pid = $hog_pid");
+	$session->query_safe(q{BEGIN; SELECT enhanced_pool.acquire('one')});
+	$victim = start_session($local);
+	begin_query($victim, q{SELECT count(*), bool_and(success) FROM enhanced_pool.run_parallel('two', } . operations(20, 'SELECT %s') . q{ || array_fill('SELECT 1'::text, ARRAY[3]))});
+	is((end_query($victim))[0], '23|t', 'another one gets through without');
+	begin_query($victim, q{SELECT pool, success FROM enhanced_pool.broadcast(ARRAY['one', 'two'], 'SELECT 1')});
+	ok($local->poll_query_until('postgres', "SELECT count(*) = 1 FROM enhanced_pool.waiters WHERE pid <> $hog_pid"), 'or with one place');
+	$session->query_safe('COMMIT');
+	is((end_query($victim))[0], "one|t\ntwo|t", 'and is served');
+	$local->safe_psql('postgres', "SELECT " . ($round == 1 ? 'pg_cancel_backend' : 'pg_terminate_backend') . "($hog_pid)");
+	ok($local->poll_query_until('postgres', 'SELECT count(*) = 0 FROM enhanced_pool.waiters'), 'no waiter is left');
+	$victim->quit;
+	eval { $hog->quit };
+}
+is($hogged[1], $hogged[0], 'every place was given back');
+drop_pool($local, 'hole');
+
 # ----------------------------------------------------------------- transactions
 
 $local->safe_psql('postgres', q{SELECT enhanced_pool.exec('two', 'CREATE TABLE t (i int)')});
