@@ -10,30 +10,35 @@ prepare_copy()
 	sql "$local_port" -f "$bench/sql/copy.sql"
 }
 
-# as PORT ROLE COMMAND: psql for one statement.
-as()
+# as_local STATEMENT: in a psql on the local server.
+as_local()
 {
-	run env PGPASSWORD=bench timeout 300 psql -X -q -v ON_ERROR_STOP=1 -h "$T/s" -p "$1" -U "$2" -d postgres -c "$3"
+	run timeout 300 psql -X -q -v ON_ERROR_STOP=1 -h "$T/s" -p "$local_port" -U bench_local -d postgres -c "$1"
+}
+
+# piped FORMAT FROM-PORT FROM-ROLE TO-PORT TO-ROLE: a psql for each server, one writes to the other.
+piped()
+{
+	# shellcheck disable=SC2016 # for the inner shell
+	run env PGPASSWORD=bench timeout 300 bash -c '
+		set -o pipefail
+		psql="psql -X -q -v ON_ERROR_STOP=1 -h $6 -d postgres"
+		$psql -p "$2" -U "$3" -c "COPY reading TO STDOUT (FORMAT $1)" |
+			$psql -p "$4" -U "$5" -c "COPY arrived FROM STDIN (FORMAT $1)"' _ "$@" "$T/s"
 }
 
 # copy_rows DIRECTION WAY: the rows of table reading into the empty table arrived of the other server.
 copy_rows()
 {
-	local from=$local_port to=$remote_port from_role=bench_local to_role=bench_user format=text
-
-	if [ "$1" = from ]; then
-		from=$remote_port to=$local_port from_role=bench_user to_role=bench_local
-	fi
 	case $1_$2 in
-		*_psql | *_psql_binary)
-			[ "$2" = psql ] || format=binary
-			as "$from" "$from_role" "COPY reading TO STDOUT (FORMAT $format)" |
-				as "$to" "$to_role" "COPY arrived FROM STDIN (FORMAT $format)"
-			;;
-		to_postgres_fdw) as "$local_port" bench_local 'INSERT INTO remote_arrived SELECT * FROM reading' ;;
-		from_postgres_fdw) as "$local_port" bench_local 'INSERT INTO arrived SELECT * FROM remote_reading_tuned' ;;
-		to_enhanced_pool) as "$local_port" bench_local "SELECT enhanced_pool.copy_to('bench', 'arrived', 'TABLE reading')" ;;
-		from_enhanced_pool) as "$local_port" bench_local "SELECT enhanced_pool.copy_from('bench', 'TABLE reading', 'arrived')" ;;
+		to_psql) piped text "$local_port" bench_local "$remote_port" bench_user ;;
+		to_psql_binary) piped binary "$local_port" bench_local "$remote_port" bench_user ;;
+		from_psql) piped text "$remote_port" bench_user "$local_port" bench_local ;;
+		from_psql_binary) piped binary "$remote_port" bench_user "$local_port" bench_local ;;
+		to_postgres_fdw) as_local 'INSERT INTO remote_arrived SELECT * FROM reading' ;;
+		from_postgres_fdw) as_local 'INSERT INTO arrived SELECT * FROM remote_reading_tuned' ;;
+		to_enhanced_pool) as_local "SELECT enhanced_pool.copy_to('bench', 'arrived', 'TABLE reading')" ;;
+		from_enhanced_pool) as_local "SELECT enhanced_pool.copy_from('bench', 'TABLE reading', 'arrived')" ;;
 	esac
 }
 
