@@ -51,6 +51,10 @@ BEGIN {
 	title["tlsbulk"] = sprintf("Encrypted remote: %d rows of (int, text, timestamptz, float8), first call of a fresh session", rows)
 	title["tlswide"] = sprintf("Encrypted remote: %d rows of 8,000 bytes, first call of a fresh session", wide)
 	title["bulk"] = sprintf("%d rows of (int, text, timestamptz, float8), first call of a fresh session", rows)
+	title["copy_to"] = sprintf("copy_to: %d rows of (int, text, timestamptz, float8) into a remote table", rows)
+	title["copy_from"] = sprintf("copy_from: the same rows from there into a local table")
+	label["psql"] = "psql COPY | psql COPY"
+	label["psql_binary"] = "psql COPY | psql COPY, binary"
 	label["local"] = "local table"
 	label["remote"] = "pgbench straight to the remote server"
 	label["connect"] = "local connect and SELECT 1"
@@ -70,7 +74,7 @@ BEGIN {
 	label["enhanced_pool_tls"] = "enhanced_pool, TLS through the relay"
 	label["dblink_pgbouncer_tls"] = "dblink to PgBouncer, which uses TLS"
 	subject = section ~ /^tls/ ? "enhanced_pool_tls" : "enhanced_pool"
-	in_seconds = section ~ /bulk$|wide$/
+	in_seconds = section ~ /bulk$|wide$|^copy/
 	split("local remote connect copy_binary copy_text", list, " ")
 	for (i in list)
 		baseline[list[i]] = 1
