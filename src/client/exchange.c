@@ -19,12 +19,11 @@
  */
 #include "postgres.h"
 
-#include "mb/pg_wchar.h"
 #include "port/pg_bswap.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "client/exchange.h"
+#include "client/parts.h"
 #include "client/statement.h"
 #include "client/turn.h"
 
@@ -45,7 +44,7 @@
 #define DUE_BIND	0x10
 #define DUE_END		0x20		/* CommandComplete or EmptyQueryResponse */
 
-typedef struct Execution
+struct EpExchange
 {
 	EpTurn		turn;
 	EpDescriptor *desc;
@@ -69,7 +68,15 @@ typedef struct Execution
 	EpField    *fields;
 	int16		few_formats[FEW_COLUMNS];
 	EpField		few_fields[FEW_COLUMNS];
-} Execution;
+
+	/* of one that is taken in steps */
+	MemoryContext context;
+	EpOutcome	own_outcome;
+	bool		reused;			/* the statement was in the list */
+	bool		ended;
+};
+
+typedef struct EpExchange Execution;
 
 static void raise_copy(void) pg_attribute_noreturn();
 
@@ -92,7 +99,7 @@ ep_exchange_check(const char *pool, EpLeaseKind kind, const EpTextClass *class)
 	ereport(ERROR,
 			(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 			 errmsg("transaction statements cannot be run through the name of pool \"%s\"", pool),
-			 errhint("Run them on a lease from enhanced_pool.acquire.")));
+			 errhint("Use enhanced_pool.session, whose transaction follows the local one, or run them on a lease from enhanced_pool.acquire.")));
 }
 
 static void
@@ -104,55 +111,7 @@ raise_copy(void)
 			 errhint("Read with SELECT and write with INSERT; data cannot be streamed through it.")));
 }
 
-/* Raise 54000 for what cannot be sent as one message. */
-static void
-check_size(const char *sql, const EpParams *params)
-{
-	uint64		size = strlen(sql);
-
-	if (params)
-	{
-		if (params->n > PG_UINT16_MAX)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("remote statement has too many parameters"),
-					 errdetail("There are %d, and can be %d.", params->n, PG_UINT16_MAX)));
-		for (int i = 0; i < params->n; i++)
-			size += 16 + (params->values[i] ? params->lengths[i] : 0);
-	}
-	if (size > EP_MAX_MESSAGE)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("remote statement with its parameters is too long"),
-				 errdetail("It has %llu bytes, and can have %u.", (unsigned long long) size, EP_MAX_MESSAGE)));
-}
-
 /* ----------------------------------------------------------- messages to send */
-
-static void
-put_name(EpWire *wire, uint64 number)
-{
-	char		name[32] = "";
-	int			len = 0;
-
-	if (number != 0)
-	{
-		memcpy(name, "ep_", 3);
-		len = 3 + pg_ulltoa_n(number, name + 3);
-		name[len] = '\0';
-	}
-	ep_wire_put_bytes(wire, name, len + 1);
-}
-
-/* Close or Describe of a statement ('S') or of the portal ('P'; number 0). */
-static void
-put_about(EpWire *wire, char type, char what, uint64 number)
-{
-	ep_wire_begin(wire, type);
-	ep_wire_put_bytes(wire, &what, 1);
-	put_name(wire, number);
-	ep_wire_end(wire);
-}
 
 static void
 put_parse(Execution *x)
@@ -160,38 +119,13 @@ put_parse(Execution *x)
 	int			n = x->params ? x->params->n : 0;
 
 	ep_wire_begin(x->wire, 'P');
-	put_name(x->wire, x->number);
+	ep_put_statement_name(x->wire, x->number);
 	ep_wire_put_string(x->wire, x->turn.sql);
 	ep_wire_put_int16(x->wire, n);
 	for (int i = 0; i < n; i++)
 		ep_wire_put_int32(x->wire, (int32) x->params->types[i]);
 	ep_wire_end(x->wire);
 	x->due |= DUE_PARSE;
-}
-
-/* Values of parameters, with their formats as far as there is a binary one. */
-static void
-put_params(EpWire *wire, const EpParams *params)
-{
-	bool		binary = false;
-
-	for (int i = 0; i < params->n; i++)
-		binary |= params->formats[i] != 0;
-	ep_wire_put_int16(wire, binary ? params->n : 0);
-	for (int i = 0; binary && i < params->n; i++)
-		ep_wire_put_int16(wire, params->formats[i]);
-
-	ep_wire_put_int16(wire, params->n);
-	for (int i = 0; i < params->n; i++)
-	{
-		if (params->values[i] == NULL)
-			ep_wire_put_int32(wire, -1);
-		else
-		{
-			ep_wire_put_int32(wire, params->lengths[i]);
-			ep_wire_put_bytes(wire, params->values[i], params->lengths[i]);
-		}
-	}
 }
 
 /* Bind to the unnamed portal, describe it if its rows are not known, and execute it. */
@@ -202,9 +136,9 @@ put_run(Execution *x)
 	EpWire	   *wire = x->wire;
 
 	ep_wire_begin(wire, 'B');
-	put_name(wire, 0);
-	put_name(wire, x->number);
-	put_params(wire, x->params ? x->params : &none);
+	ep_put_statement_name(wire, 0);
+	ep_put_statement_name(wire, x->number);
+	ep_put_params(wire, x->params ? x->params : &none);
 	ep_wire_put_int16(wire, x->nformats);
 	for (int i = 0; i < x->nformats; i++)
 		ep_wire_put_int16(wire, x->formats[i]);
@@ -213,64 +147,18 @@ put_run(Execution *x)
 
 	if (x->rows == NULL)
 	{
-		put_about(wire, 'D', 'P', 0);
+		ep_put_about(wire, 'D', 'P', 0);
 		x->due |= DUE_ROWS;
 	}
 
 	ep_wire_begin(wire, 'E');
-	put_name(wire, 0);
+	ep_put_statement_name(wire, 0);
 	ep_wire_put_int32(wire, 0);
 	ep_wire_end(wire);
 	x->due |= DUE_END;
 }
 
 /* ------------------------------------------------------------ the description */
-
-/*
- * Read a RowDescription into one chunk of memory in context.  Returns NULL if
- * it is malformed, names in another encoding included.
- */
-static EpRowDesc *
-read_rows(const EpMessage *msg, MemoryContext context)
-{
-	EpReader	r;
-	EpRowDesc  *rows;
-	char	   *names;
-	int			ncols;
-
-	ep_reader_init(&r, msg);
-	ncols = ep_read_int16(&r);
-	if (r.bad || ncols < 0)
-		return NULL;
-	rows = MemoryContextAlloc(context, offsetof(EpRowDesc, cols) + ncols * sizeof(EpColumn) + msg->len);
-	rows->ncols = ncols;
-	names = (char *) &rows->cols[ncols];
-	for (int i = 0; i < ncols; i++)
-	{
-		EpColumn   *col = &rows->cols[i];
-		const char *name = ep_read_string(&r);
-		Size		size = strlen(name) + 1;
-
-		(void) ep_read_bytes(&r, 4 + 2);	/* table and column it comes from */
-		col->type = (Oid) ep_read_int32(&r);
-		(void) ep_read_int16(&r);	/* length of the type */
-		col->typmod = ep_read_int32(&r);
-		col->format = (int16) ep_read_int16(&r);
-		if (r.bad || (col->format != 0 && col->format != 1) || !pg_verifymbstr(name, (int) size - 1, true))
-		{
-			pfree(rows);
-			return NULL;
-		}
-		col->name = memcpy(names, name, size);
-		names += size;
-	}
-	if (r.p != r.end)
-	{
-		pfree(rows);
-		return NULL;
-	}
-	return rows;
-}
 
 /* RowDescription or NoData. */
 static void
@@ -282,7 +170,7 @@ take_rows(Execution *x, const EpMessage *msg)
 	if (x->no_data)
 		x->rows = MemoryContextAllocZero(context, sizeof(EpRowDesc));
 	else
-		x->rows = read_rows(msg, context);
+		x->rows = ep_read_rows(msg, context);
 	if (x->rows == NULL)
 		ep_turn_unexpected(&x->turn, msg);
 	if (x->place >= 0)
@@ -500,6 +388,14 @@ choose_formats(Execution *x, const EpStmtSlot *slot)
 
 /* ------------------------------------------------------------ ways to run it */
 
+/* A statement that is not prepared has ended: a receiver of rows is told that there were none. */
+static void
+settle_unnamed(Execution *x)
+{
+	if (x->no_data && !x->turn.failed)
+		x->receiver->describe(x->receiver, x->rows, true);
+}
+
 /* Everything in one piece, nothing prepared, rows as text. */
 static void
 run_unnamed(Execution *x)
@@ -507,44 +403,57 @@ run_unnamed(Execution *x)
 	put_parse(x);
 	put_run(x);
 	go(x);
-	if (x->no_data && !x->turn.failed)
-		x->receiver->describe(x->receiver, x->rows, true);
+	settle_unnamed(x);
 }
 
-/* The statement at x->place, which the remote has, as far as we know. */
-static void
-run_prepared(Execution *x)
+/*
+ * Begin to use the statement at x->place, which the remote has, as far as we
+ * know.
+ */
+static EpStmtSlot *
+use_prepared(Execution *x)
 {
 	EpStmtSlot *slot = ep_stmt_use(x->desc, x->place);
 
 	x->number = slot->number;
 	x->rows = ep_stmt_recall(x->desc, x->place, &x->no_data);
+	return slot;
+}
+
+/* Execute it.  A caller who wants rows of a statement that has none is told before it runs. */
+static void
+put_prepared(Execution *x, const EpStmtSlot *slot)
+{
+	if (x->no_data)
+		x->receiver->describe(x->receiver, x->rows, true);
+	choose_formats(x, slot);
+	put_run(x);
+}
+
+/* The statement at x->place: one round trip if its types are known, else two. */
+static void
+run_prepared(Execution *x)
+{
+	EpStmtSlot *slot = use_prepared(x);
+
 	if (x->rows == NULL && !slot->described && x->receiver->choose_formats)
 	{
-		put_about(x->wire, 'D', 'S', x->number);
+		ep_put_about(x->wire, 'D', 'S', x->number);
 		x->due |= DUE_PARAMS | DUE_ROWS;
 		go(x);
 		if (x->turn.failed)
 			return;
 	}
-
-	/*
-	 * a caller who wants rows of a statement that has none is told before it
-	 * runs
-	 */
-	if (x->no_data)
-		x->receiver->describe(x->receiver, x->rows, true);
-	choose_formats(x, slot);
-	put_run(x);
+	put_prepared(x, slot);
 	go(x);
 }
 
 /*
- * Prepare the statement, and run it.  stale is the number of one that stood
- * for it before and that the remote may still have, or 0.
+ * Prepare the statement.  stale is the number of one that stood for it before
+ * and that the remote may still have, or 0.
  */
 static void
-run_new(Execution *x, uint64 stale)
+put_new(Execution *x, uint64 stale)
 {
 	uint64		victim;
 
@@ -553,20 +462,27 @@ run_new(Execution *x, uint64 stale)
 		victim = stale;			/* it made the room */
 	if (victim != 0)
 	{
-		put_about(x->wire, 'C', 'S', victim);
+		ep_put_about(x->wire, 'C', 'S', victim);
 		x->due |= DUE_CLOSE;
 	}
 	x->number = ++x->turn.conn->stmt_counter;
 	x->rows = NULL;
+	x->nformats = 0;
 	put_parse(x);
+}
+
+/* Prepare the statement, and run it. */
+static void
+run_new(Execution *x, uint64 stale)
+{
+	put_new(x, stale);
 	if (x->receiver->choose_formats == NULL)
 	{
-		x->nformats = 0;
 		put_run(x);
 		go(x);
 		return;
 	}
-	put_about(x->wire, 'D', 'S', x->number);
+	ep_put_about(x->wire, 'D', 'S', x->number);
 	x->due |= DUE_PARAMS | DUE_ROWS;
 	go(x);
 	if (!x->turn.failed)
@@ -586,7 +502,8 @@ must_prepare_again(Execution *x)
 	const char *sqlstate = x->turn.error.sqlstate;
 	bool		gone;
 
-	if (!x->turn.failed || x->turn.fatal || x->bound || sqlstate == NULL)
+	/* an error of what stands in front of the statement is not its own */
+	if (!x->turn.failed || x->turn.fatal || x->bound || sqlstate == NULL || x->turn.next_step < x->turn.nsteps)
 		return false;
 	gone = strcmp(sqlstate, "26000") == 0;
 	if (!gone && strcmp(sqlstate, "0A000") != 0)
@@ -637,6 +554,12 @@ add_hint(Execution *x)
 
 /* ----------------------------------------------------------- what others call */
 
+static bool
+prepares(const Execution *x)
+{
+	return x->stmt.class.plannable && x->limit > 0 && strlen(x->turn.sql) <= LONGEST_PREPARED;
+}
+
 static void
 begin(Execution *x, EpLease *lease, const char *sql)
 {
@@ -659,6 +582,23 @@ begin(Execution *x, EpLease *lease, const char *sql)
 				   ep_control->max_statements);
 }
 
+/* Look at what is to be run, and raise if it may not be; nothing is sent. */
+static void
+set_up(Execution *x, EpLease *lease, const char *sql, const EpParams *params,
+	   EpReceiver *receiver, EpOutcome *outcome)
+{
+	x->stmt = *ep_statement_of(sql, params ? params->n : 0, params ? params->types : NULL);
+	x->params = params;
+	x->receiver = receiver;
+	x->outcome = outcome;
+	outcome->tag[0] = '\0';
+	outcome->rows = 0;
+	ep_exchange_check(lease->ref->name, lease->kind, &x->stmt.class);
+	if (x->stmt.class.copy)
+		raise_copy();
+	ep_check_message_size(sql, params);
+}
+
 /*
  * Run one statement and hand its rows to the receiver.  params: NULL if there
  * are none; everything in the local server's encoding and owned by the caller.
@@ -675,24 +615,112 @@ ep_exchange_execute(EpLease *lease, const char *sql, const EpParams *params,
 {
 	Execution	x;
 
-	x.stmt = *ep_statement_of(sql, params ? params->n : 0, params ? params->types : NULL);
-	x.params = params;
-	x.receiver = receiver;
-	x.outcome = outcome;
-	outcome->tag[0] = '\0';
-	outcome->rows = 0;
-	ep_exchange_check(lease->ref->name, lease->kind, &x.stmt.class);
-	if (x.stmt.class.copy)
-		raise_copy();
-	check_size(sql, params);
-
+	set_up(&x, lease, sql, params, receiver, outcome);
 	begin(&x, lease, sql);
-	if (!x.stmt.class.plannable || x.limit <= 0 || strlen(sql) > LONGEST_PREPARED)
-		run_unnamed(&x);
-	else
+	if (prepares(&x))
 		run_named(&x);
+	else
+		run_unnamed(&x);
 	add_hint(&x);
 	ep_turn_end(&x.turn);
+}
+
+/* ------------------------------------------------------- without waiting */
+
+/* The whole statement in one piece, in the formats that are known now. */
+static void
+put_whole(Execution *x)
+{
+	x->place = prepares(x) ? ep_stmt_find(x->desc, x->limit, x->stmt.hash) : -1;
+	x->reused = x->place >= 0;
+	if (x->reused)
+		put_prepared(x, use_prepared(x));
+	else
+	{
+		if (prepares(x))
+			put_new(x, 0);
+		else
+			put_parse(x);
+		put_run(x);
+	}
+	ep_wire_put_simple(x->wire, 'S');
+}
+
+/*
+ * Begin what ep_exchange_execute does, without waiting for anything: the
+ * statement is sent as far as the socket takes it.  The result, sql and params
+ * live in the current memory context, and the receiver's callbacks run in it;
+ * it must last until ep_exchange_finish.  Where the types of the columns are
+ * not known yet the rows come as text.  Raises as ep_exchange_execute does for
+ * what is found before the answer; ep_lease_enter may wait for the end of a
+ * statement that was given up before.
+ */
+EpExchange *
+ep_exchange_start(EpLease *lease, const char *sql, const EpParams *params, EpReceiver *receiver)
+{
+	Execution  *x = palloc0(sizeof(Execution));
+
+	x->context = CurrentMemoryContext;
+	set_up(x, lease, sql, params, receiver, &x->own_outcome);
+	begin(x, lease, sql);
+	put_whole(x);
+	ep_turn_send(&x->turn);
+	return x;
+}
+
+/* The remote has answered; is that the end?  If not, the statement is sent anew. */
+static bool
+has_ended(Execution *x)
+{
+	x->due = 0;
+	if (!x->reused || !must_prepare_again(x))
+		return true;
+	x->reused = false;
+	put_new(x, x->number);
+	put_run(x);
+	ep_wire_put_simple(x->wire, 'S');
+	ep_turn_send(&x->turn);
+	return false;
+}
+
+/*
+ * Take what has come of the answer, and send what is still to be sent, without
+ * waiting.  Returns true when the remote is at rest; until then the caller
+ * waits for ep_exchange_turn()'s events or deadline, and looks for interrupts,
+ * which nothing here does.  Raises what the answer cannot go on after: 08006,
+ * 57P01, 08P01, 57014 for query_timeout, and what the receiver raises.
+ */
+bool
+ep_exchange_step(EpExchange *x)
+{
+	MemoryContext caller = MemoryContextSwitchTo(x->context);
+	EpMessage	msg;
+
+	while (!x->ended && ep_turn_poll(&x->turn, &msg))
+		x->ended = !take_message(x, &msg) && has_ended(x);
+	MemoryContextSwitchTo(caller);
+	return x->ended;
+}
+
+/* The turn of an exchange: its socket's events and its deadline. */
+const struct EpTurn *
+ep_exchange_turn(const EpExchange *x)
+{
+	return &x->turn;
+}
+
+/*
+ * After ep_exchange_step has returned true: leave the exchange, and raise what
+ * the remote reported, if it did.
+ */
+void
+ep_exchange_finish(EpExchange *x, EpOutcome *outcome)
+{
+	if (x->place < 0)
+		settle_unnamed(x);
+	*outcome = x->own_outcome;
+	add_hint(x);
+	ep_turn_end(&x->turn);
 }
 
 /*
@@ -710,11 +738,11 @@ ep_exchange_describe(EpLease *lease, const char *sql)
 	x.params = NULL;
 	x.receiver = NULL;
 	x.outcome = &outcome;
-	check_size(sql, NULL);
+	ep_check_message_size(sql, NULL);
 
 	begin(&x, lease, sql);
 	put_parse(&x);
-	put_about(x.wire, 'D', 'S', 0);
+	ep_put_about(x.wire, 'D', 'S', 0);
 	x.due |= DUE_PARAMS | DUE_ROWS;
 	go(&x);
 	add_hint(&x);

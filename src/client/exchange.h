@@ -81,6 +81,15 @@ extern void ep_exchange_execute(EpLease *lease, const char *sql, const EpParams 
 								EpReceiver *receiver, EpOutcome *outcome);
 extern EpRowDesc *ep_exchange_describe(EpLease *lease, const char *sql);
 
+/* The same in steps that wait for nothing. */
+typedef struct EpExchange EpExchange;
+struct EpTurn;
+extern EpExchange *ep_exchange_start(EpLease *lease, const char *sql, const EpParams *params,
+									 EpReceiver *receiver);
+extern bool ep_exchange_step(EpExchange *x);
+extern const struct EpTurn *ep_exchange_turn(const EpExchange *x);
+extern void ep_exchange_finish(EpExchange *x, EpOutcome *outcome);
+
 /* One callback for each statement of a script (simple protocol). */
 typedef void (*EpScriptCallback) (void *arg, int statement, const EpOutcome *outcome);
 extern void ep_exchange_script(EpLease *lease, const char *sql, EpScriptCallback callback, void *arg);

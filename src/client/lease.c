@@ -30,6 +30,7 @@
 #include "utils/memutils.h"
 
 #include "client/lease.h"
+#include "client/session.h"
 #include "compat.h"
 #include "shared/events.h"
 
@@ -138,6 +139,8 @@ static void
 forget(EpLease *lease)
 {
 	dlist_delete(&lease->node);
+	if (lease->session)
+		ep_session_lease_gone(lease);
 	if (lease->desc)
 	{
 		/*
@@ -498,20 +501,11 @@ check_not_in_use(const EpLease *lease)
 				 errdetail("A function that was called while its rows are read cannot use it.")));
 }
 
-/* Has it an open transaction that only the end of the local one may end? */
-static bool
-open_session(const EpLease *lease)
-{
-	const EpConn *conn = &ep_conns[lease->slot];
-
-	return lease->kind == EP_KIND_SESSION &&
-		(conn->struck != EP_STRUCK_NOT || (!lease->broken && conn->tx_status != 'I'));
-}
-
 /*
  * Release an explicit lease by its number.  Returns false if this backend has
  * none of that number.  Raises 42501 for another role's, 55006 for one in use,
- * 55000 for a session with an open transaction.
+ * 55000 for a session with an open transaction, 25P03 or 25P04 for one that a
+ * time-out has struck: it is a reason for the local transaction to abort.
  */
 bool
 ep_lease_release_number(int64 number)
@@ -530,7 +524,8 @@ ep_lease_release_number(int64 number)
 		return false;
 	lease = ep_lease_find(number);
 	check_not_in_use(lease);
-	if (open_session(lease))
+	ep_lease_check_struck(lease);
+	if (ep_session_has_begun(lease))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("session %lld has an open transaction", (long long) number),
@@ -541,7 +536,8 @@ ep_lease_release_number(int64 number)
 
 /*
  * Release every explicit lease of this backend that the current user may use,
- * but those in use by an outer call and sessions with an open transaction.
+ * but those in use by an outer call, sessions with an open transaction, and those
+ * that a time-out has struck.
  * Returns how many were released.  Raises nothing.
  */
 int
@@ -555,7 +551,8 @@ ep_lease_release_all(void)
 	{
 		EpLease    *lease = dlist_container(EpLease, node, it.cur);
 
-		if (lease->kind == EP_KIND_STATEMENT || lease->in_use || open_session(lease) ||
+		if (lease->kind == EP_KIND_STATEMENT || lease->in_use || ep_session_has_begun(lease) ||
+			ep_conns[lease->slot].struck != EP_STRUCK_NOT ||
 			(!all && lease->role != GetUserId()))
 			continue;
 		ep_lease_release(lease);

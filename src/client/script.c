@@ -103,6 +103,7 @@ ep_exchange_script(EpLease *lease, const char *sql, EpScriptCallback callback, v
 	s.copy_refused = false;
 
 	ep_turn_begin(&s.turn, lease, sql, class.dirty);
+	ep_turn_await_prelude(&s.turn);
 	ep_wire_put_query(s.turn.wire, sql);
 	ep_turn_send(&s.turn);
 	do

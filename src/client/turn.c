@@ -19,18 +19,15 @@
 #include "storage/latch.h"
 #include "utils/builtins.h"
 
+#include "client/session.h"
 #include "client/turn.h"
 #include "shared/events.h"
 
 static void lost(EpTurn *turn, const char *why) pg_attribute_noreturn();
 
-/*
- * A named lease shows its name on the remote, behind the pool's.  It goes in
- * front of the first statement, as a message with an answer of its own, and
- * the reset at the end of the lease takes it back.
- */
-static void
-put_lease_name(EpTurn *turn)
+/* What a named lease is called on the remote: its name, behind the pool's. */
+char *
+ep_turn_lease_name(const EpTurn *turn)
 {
 	EpPool	   *pool = &ep_pools[turn->lease->pool];
 	char		name[NAMEDATALEN + 1 + EP_LEASE_NAME_SIZE];
@@ -43,14 +40,26 @@ put_lease_name(EpTurn *turn)
 	snprintf(name + len, sizeof(name) - len, "/%s", turn->lease->name);
 	if (strlen(name) >= NAMEDATALEN)
 		name[pg_mbcliplen(name, strlen(name), NAMEDATALEN - 1)] = '\0';
-	ep_wire_put_query(turn->wire, psprintf("SET application_name = %s", quote_literal_cstr(name)));
+	return pstrdup(name);
+}
+
+/*
+ * The name goes in front of the first statement, as a message with an answer
+ * of its own, and the reset at the end of the lease takes it back.
+ */
+static void
+put_lease_name(EpTurn *turn)
+{
+	ep_wire_put_query(turn->wire, psprintf("SET application_name = %s",
+										   quote_literal_cstr(ep_turn_lease_name(turn))));
 	turn->naming = true;
 }
 
 /*
  * Enter an exchange on the lease.  sql is shown as what it runs and must live
- * until the end; dirty: running it may leave state in the session.  Raises
- * what ep_lease_enter raises; nothing has been sent then.
+ * until the end; dirty: running it may leave state in the session.  In front of
+ * what the caller puts stand the statements that a session needs.  Raises what
+ * ep_lease_enter and ep_session_prelude raise; nothing has been sent then.
  */
 void
 ep_turn_begin(EpTurn *turn, EpLease *lease, const char *sql, bool dirty)
@@ -78,7 +87,9 @@ ep_turn_begin(EpTurn *turn, EpLease *lease, const char *sql, bool dirty)
 	timeout = ep_setting_in_session(EP_S_QUERY_TIMEOUT, lease->ref->query_timeout, &source);
 	if (timeout > 0)
 		turn->deadline_us = turn->started_us + (uint64) (timeout * 1000000.0);
-	if (lease->name[0] != '\0' && !turn->conn->name_set && turn->conn->tx_status == 'I')
+	if (lease->kind == EP_KIND_SESSION)
+		ep_session_prelude(turn);
+	else if (lease->name[0] != '\0' && !turn->conn->name_set && turn->conn->tx_status == 'I')
 		put_lease_name(turn);
 }
 
@@ -239,6 +250,23 @@ look(EpTurn *turn)
 }
 
 /*
+ * Send and receive what can be without waiting.  Returns whether something
+ * was received; if not, turn->events says what to wait for.  Raises what
+ * ep_turn_receive does, but for interrupts.
+ */
+static bool
+move(EpTurn *turn)
+{
+	if (unlikely(turn->conn->terminated || turn->conn->struck != EP_STRUCK_NOT))
+		count(turn, true);
+	ep_check_terminated(turn->lease);
+	turn->events = WL_SOCKET_READABLE;
+	if (!turn->send_failed && flush(turn))
+		turn->events |= WL_SOCKET_WRITEABLE;
+	return (turn->readable || turn->send_failed) && fill(turn);
+}
+
+/*
  * Send what is to be sent and wait until something more has been received.
  * An answer is hardly ever there when the statement has just left, so it is
  * looked for before sleeping only where that has paid.
@@ -248,22 +276,16 @@ more(EpTurn *turn)
 {
 	for (;;)
 	{
-		uint32		events = WL_SOCKET_READABLE;
 		long		timeout;
 		int			happened;
 
 		CHECK_FOR_INTERRUPTS();
-		if (unlikely(turn->conn->terminated || turn->conn->struck != EP_STRUCK_NOT))
-			count(turn, true);
-		ep_check_terminated(turn->lease);
 		timeout = time_left(turn);
-		if (!turn->send_failed && flush(turn))
-			events |= WL_SOCKET_WRITEABLE;
-		if ((turn->readable || turn->send_failed) && fill(turn))
+		if (move(turn))
 			return;
-		if (events == WL_SOCKET_READABLE && !turn->readable && look(turn))
+		if (turn->events == WL_SOCKET_READABLE && !turn->readable && look(turn))
 			return;
-		happened = ep_descriptor_wait(turn->lease->desc, events, timeout);
+		happened = ep_descriptor_wait(turn->lease->desc, turn->events, timeout);
 		turn->readable = (happened & WL_SOCKET_READABLE) != 0;
 	}
 }
@@ -432,13 +454,12 @@ take_naming(EpTurn *turn, const EpMessage *msg)
 }
 
 /*
- * The next message that belongs to the answer; valid until the next call.  An
- * ErrorResponse has been noted in turn->error already.  Raises 08006 or what
- * the remote gave as the reason when the connection is lost, 08P01 when what
- * comes makes no sense, 57014 for query_timeout, and interrupts.
+ * The next message of the answer that has been received already; false if
+ * there is none.  Everything that does not belong to the caller's answer is
+ * dealt with here.
  */
-void
-ep_turn_receive(EpTurn *turn, EpMessage *msg)
+static bool
+next_message(EpTurn *turn, EpMessage *msg)
 {
 	for (;;)
 	{
@@ -447,8 +468,7 @@ ep_turn_receive(EpTurn *turn, EpMessage *msg)
 			case EP_IO_OK:
 				break;
 			case EP_IO_AGAIN:
-				more(turn);
-				continue;
+				return false;
 			default:
 				ep_raise_malformed(turn->lease, turn->wire->complaint);
 		}
@@ -470,15 +490,49 @@ ep_turn_receive(EpTurn *turn, EpMessage *msg)
 			take_naming(turn, msg);
 			continue;
 		}
-		switch (msg->type)
+		if (msg->type == 'E')
 		{
-			case 'E':
-				note_error(turn, msg);
-				return;
-			default:
-				return;
+			note_error(turn, msg);
+			ep_session_reject(turn->lease);
 		}
+		else if (turn->next_step < turn->nsteps && !turn->failed)
+		{
+			ep_turn_take_prelude(turn, msg);
+			continue;
+		}
+		return true;
 	}
+}
+
+/*
+ * The next message that belongs to the answer; valid until the next call.  An
+ * ErrorResponse has been noted in turn->error already.  Raises 08006 or what
+ * the remote gave as the reason when the connection is lost, 08P01 when what
+ * comes makes no sense, 57014 for query_timeout, and interrupts.
+ */
+void
+ep_turn_receive(EpTurn *turn, EpMessage *msg)
+{
+	while (!next_message(turn, msg))
+		more(turn);
+}
+
+/*
+ * The same without waiting: returns false if the next message is not there
+ * yet.  Then the caller waits until the socket is ready for turn->events, or
+ * turn->deadline_us is reached, looks for interrupts, and calls again.
+ */
+bool
+ep_turn_poll(EpTurn *turn, EpMessage *msg)
+{
+	turn->readable = true;
+	while (!next_message(turn, msg))
+	{
+		(void) time_left(turn);
+		if (!move(turn))
+			return false;
+	}
+	return true;
 }
 
 /* ReadyForQuery: the remote is at rest. */
@@ -497,7 +551,7 @@ ep_turn_ready(EpTurn *turn, const EpMessage *msg)
 static bool
 tag_is_harmless(const char *tag)
 {
-	static const char *const harmless[] = {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "SHOW", "COPY"};
+	static const char *const harmless[] = {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "SHOW", "COPY", "COMMIT", "ROLLBACK"};
 
 	for (size_t i = 0; i < lengthof(harmless); i++)
 	{

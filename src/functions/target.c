@@ -83,6 +83,23 @@ ep_arg_lease(FunctionCallInfo fcinfo, int arg)
 	return PG_GETARG_INT64(arg);
 }
 
+/* The name to lease under; NULL if none is given, or the empty one.  Raises 22023 if it is too long. */
+const char *
+ep_arg_lease_name(FunctionCallInfo fcinfo, int arg)
+{
+	const char *name;
+
+	if (PG_ARGISNULL(arg))
+		return NULL;
+	name = text_to_cstring(PG_GETARG_TEXT_PP(arg));
+	if (strlen(name) >= EP_LEASE_NAME_SIZE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("lease name is too long"),
+				 errdetail("A name has at most %d bytes.", EP_LEASE_NAME_SIZE - 1)));
+	return *name ? name : NULL;
+}
+
 static bool
 is_lease(FunctionCallInfo fcinfo, int arg)
 {
