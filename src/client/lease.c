@@ -611,12 +611,14 @@ cut_exchange(EpLease *lease)
 	if (!lease->broken && in_the_middle(lease))
 	{
 		lease->need_drain = true;
+		ep_conns[lease->slot].cut_us = ep_now_us();
 		if (!lease->cancel_sent)
 			ep_lease_request_cancel(lease);
 		return;					/* the word still says IN_EXCHANGE, and rightly so */
 	}
 	lease->need_drain = false;
 	lease->in_exchange = false;
+	ep_conns[lease->slot].rested_us = ep_now_us();
 	if (!pg_atomic_compare_exchange_u64(&ep_conns[lease->slot].lease_word, &word,
 										EP_LW(lease->conn_id, ep_my_procno_compat(), EP_LW_RESTING)))
 		lease->broken = true;

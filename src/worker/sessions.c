@@ -165,6 +165,8 @@ look_at(const EpPool *pool, EpConn *conn, uint64 now_us, uint64 *due_us)
 	pg_read_barrier();			/* rested_us was written before the word */
 	if (bits == EP_LW_RESTING)
 		times.idle_us = conn->rested_us;
+	else
+		times.idle_us = conn->cut_us;
 	return ep_session_struck(&times, now_us, due_us);
 }
 

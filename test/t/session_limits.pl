@@ -289,16 +289,24 @@ subtest idle_in_session_timeout => sub {
 		q{SELECT format('DO $$BEGIN PERFORM enhanced_pool.exec(%s::bigint, ''SELECT 1''); EXCEPTION WHEN OTHERS THEN NULL; END$$', :s) \gexec});
 	like(error_of(0, 'COMMIT;'), qr/ERROR:  25P03/, 'and so with an exception block');
 
+	# a statement that was given up has ended
+	open_session(0, 'idle');
+	$sessions[0]->query_safe(q{SELECT enhanced_pool.exec(:s, 'INSERT INTO t VALUES (5)'); SAVEPOINT a; SET LOCAL statement_timeout = 100});
+	like(error_of(0, q{SELECT enhanced_pool.exec(:s, 'SELECT pg_sleep(600)');}), qr/ERROR:  57014/, 'cancelled');
+	$sessions[0]->query_safe('ROLLBACK TO a');
+	ok(poll_until { remote_transactions() eq '1' }, 'rolled back');
+	like(error_of(0, 'COMMIT;'), qr/ERROR:  25P03/, 'that is idle, too');
+
 	# one that has run nothing
 	open_session(0, 'idle');
-	ok(poll_until { slurp_file($local->logfile) =~ /(?:pool "idle": session \d+ of process \d+ was rolled back: idle for longer than 0\.3 s.*?){4}/s }, 'it is told in the log');
+	ok(poll_until { slurp_file($local->logfile) =~ /(?:pool "idle": session \d+ of process \d+ was rolled back: idle for longer than 0\.3 s.*?){5}/s }, 'it is told in the log');
 	like(error_of(0, "SELECT enhanced_pool.release(:s);"), qr/ERROR:  25P03/, 'releasing it is no way out');
 	$sessions[0]->query_safe('ROLLBACK');
 
 	is($local->safe_psql('postgres', 'SELECT count(*) FROM here'), '0', 'nothing was committed here');
 	is($local->safe_psql('postgres', "SELECT count(*), bool_and(conn_id IS NOT NULL AND (detail->>'lease') IS NOT NULL) FROM enhanced_pool.events WHERE kind = 'timeout' AND pool = 'idle' AND detail->>'reason' = 'idle_in_session_timeout' AND (detail->>'timeout')::float = 0.3"),
-		'4|t', 'each is an event');
-	is($local->safe_psql('postgres', "SELECT count(*) > 0 FROM enhanced_pool.events WHERE kind = 'close' AND pool = 'idle' AND detail->>'reason' = 'session_timeout'"), 't', 'and so is the end of its connection');
+		'5|t', 'each is an event');
+	is($local->safe_psql('postgres', "SELECT count(*) > 0 FROM enhanced_pool.events WHERE kind = 'close' AND pool = 'idle' AND detail->>'reason' = 'session_timed_out'"), 't', 'and so is the end of its connection');
 	$sessions[4]->query_safe('COMMIT');
 	is($remote->safe_psql('postgres', 'SELECT string_agg(a::text, $$,$$) FROM t'), '1', 'by default it never strikes');
 	$remote->safe_psql('postgres', 'TRUNCATE t');
