@@ -24,6 +24,7 @@ typedef struct EpDeadWaiter
 	int			pool;			/* index into pools */
 	int			proc;
 	bool		session;		/* waits for a session */
+	bool		busy;			/* its process has other things under way, and will give connections back */
 	uint64		since_us;
 	bool		live;			/* out */
 } EpDeadWaiter;

@@ -25,6 +25,7 @@
 #include "miscadmin.h"
 #include "storage/predicate.h"
 
+#include "client/async.h"
 #include "client/session.h"
 
 /* How long the answers to COMMIT are awaited, all together. */
@@ -71,7 +72,10 @@ static bool
 check_session(const EpSession *s)
 {
 	if (s->lease)
+	{
 		ep_lease_check_struck(s->lease);
+		ep_async_settle(s->lease);
+	}
 	if (s->lease && s->lease->in_use)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),

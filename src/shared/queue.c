@@ -35,6 +35,15 @@
  * Nobody is held up by one who may not.  Who has to wait for max_sessions to let
  * it in is not among the waiters meant above, until a session ends.
  *
+ * A process may stand in several queues at once, and several times in one: each
+ * time with an entry of its own (EpBackend), of which it takes more from a
+ * supply.  All that is said here of a waiter is said of an entry.  What an entry
+ * is given is LEASED in the name of the process that has it, and that process's
+ * latch is set; being woken it looks at each of its entries, each under the lock
+ * of the pool in whose queue it stands.  It never holds two pools' locks.
+ * Which process has an entry changes only while the entry is in no queue, so
+ * under the lock of the pool in whose queue it is found it does not change.
+ *
  * What must hold: while an idle connection and a waiter that may have it are
  * there together, the first of these waiters is woken.  Whoever adds an idle
  * connection (ep_conn_give), takes a waiter away (ep_queue_leave), or changes who
@@ -52,6 +61,9 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
+#include "compat.h"
 #include "shared/shared.h"
 
 /* By which strategy connections change hands at present.  Caller holds the pool's lock. */
@@ -75,6 +87,45 @@ ep_role_must_reset(const EpPool *pool, const EpConn *conn, Oid role)
 		EP_INT(&pool->def.set, EP_S_RESET) != EP_RESET_NEVER;
 }
 
+/* ------------------------------------------------------- the supply of entries */
+
+/*
+ * Take an entry of the supply for this process, or return -1 if it is used up.
+ * No lock is held.  Whoever takes one gives it back with ep_waiter_return,
+ * whatever happens.
+ */
+int
+ep_waiter_take(void)
+{
+	int			entry;
+
+	SpinLockAcquire(&ep_control->waiter_lock);
+	entry = ep_control->spare_waiter;
+	if (entry >= 0)
+		ep_control->spare_waiter = ep_backends[entry].next;
+	SpinLockRelease(&ep_control->waiter_lock);
+	if (entry < 0)
+		return -1;
+	ep_backends[entry].next = -1;
+	ep_backends[entry].pid = MyProcPid;
+	ep_backends[entry].proc = ep_my_procno_compat();
+	return entry;
+}
+
+/* Give back an entry that stands in no queue, and that nothing is assigned to. */
+void
+ep_waiter_return(int entry)
+{
+	Assert(entry >= ep_control->n_backends && ep_backends[entry].waiting_pool < 0 &&
+		   ep_backends[entry].assigned == EP_NO_SLOT);
+	SpinLockAcquire(&ep_control->waiter_lock);
+	ep_backends[entry].next = ep_control->spare_waiter;
+	ep_control->spare_waiter = entry;
+	SpinLockRelease(&ep_control->waiter_lock);
+}
+
+/* ---------------------------------------------------------------- the queue */
+
 static EpLine *
 line_of(EpPool *pool, const EpBackend *backend)
 {
@@ -82,24 +133,24 @@ line_of(EpPool *pool, const EpBackend *backend)
 }
 
 static void
-line_join(EpLine *line, int procno)
+line_join(EpLine *line, int entry)
 {
-	EpBackend  *me = &ep_backends[procno];
+	EpBackend  *me = &ep_backends[entry];
 
 	me->line_prev = line->tail;
 	me->line_next = -1;
 	if (line->tail >= 0)
-		ep_backends[line->tail].line_next = procno;
+		ep_backends[line->tail].line_next = entry;
 	else
-		line->head = procno;
-	line->tail = procno;
+		line->head = entry;
+	line->tail = entry;
 	line->n++;
 }
 
 static void
-line_leave(EpLine *line, int procno)
+line_leave(EpLine *line, int entry)
 {
-	EpBackend  *me = &ep_backends[procno];
+	EpBackend  *me = &ep_backends[entry];
 
 	if (me->line_prev >= 0)
 		ep_backends[me->line_prev].line_next = me->line_next;
@@ -113,11 +164,11 @@ line_leave(EpLine *line, int procno)
 	line->n--;
 }
 
-/* Put a process at the end of the queue.  Caller holds the pool's lock. */
+/* Put an entry at the end of the queue.  Caller holds the pool's lock. */
 void
-ep_queue_join(EpPool *pool, int procno, EpLeaseKind kind)
+ep_queue_join(EpPool *pool, int entry, EpLeaseKind kind)
 {
-	EpBackend  *me = &ep_backends[procno];
+	EpBackend  *me = &ep_backends[entry];
 
 	Assert(me->waiting_pool < 0 && me->assigned == EP_NO_SLOT);
 	me->waiting_pool = (int) (pool - ep_pools);
@@ -126,23 +177,23 @@ ep_queue_join(EpPool *pool, int procno, EpLeaseKind kind)
 	me->prev = pool->wait_tail;
 	me->next = -1;
 	if (pool->wait_tail >= 0)
-		ep_backends[pool->wait_tail].next = procno;
+		ep_backends[pool->wait_tail].next = entry;
 	else
-		pool->wait_head = procno;
-	pool->wait_tail = procno;
+		pool->wait_head = entry;
+	pool->wait_tail = entry;
 	pool->n_waiting++;
 	me->kind = kind;
-	line_join(line_of(pool, me), procno);
+	line_join(line_of(pool, me), entry);
 }
 
 /*
- * Take a process out of the queue, wherever it stands; harmless if it is in
+ * Take an entry out of the queue, wherever it stands; harmless if it is in
  * none.  Caller holds the pool's lock, and calls ep_queue_next afterwards.
  */
 void
-ep_queue_leave(EpPool *pool, int procno)
+ep_queue_leave(EpPool *pool, int entry)
 {
-	EpBackend  *me = &ep_backends[procno];
+	EpBackend  *me = &ep_backends[entry];
 
 	if (me->waiting_pool != (int) (pool - ep_pools))
 		return;
@@ -157,7 +208,7 @@ ep_queue_leave(EpPool *pool, int procno)
 	me->prev = me->next = -1;
 	me->waiting_pool = -1;
 	pool->n_waiting--;
-	line_leave(line_of(pool, me), procno);
+	line_leave(line_of(pool, me), entry);
 }
 
 /*
@@ -171,10 +222,13 @@ ep_queue_wake_all(const EpPool *pool)
 	int			place = (int) (pool - ep_pools);
 
 	pg_memory_barrier();
-	for (int proc = 0; proc < ep_control->n_backends; proc++)
+	for (int entry = 0; entry < ep_control->n_waiters; entry++)
 	{
-		if (*(volatile int *) &ep_backends[proc].waiting_pool == place)
-			ep_wake_proc(proc);
+		if (*(volatile int *) &ep_backends[entry].waiting_pool != place)
+			continue;
+		/* one who has left meanwhile may be anybody: he looks once for nothing */
+		pg_read_barrier();
+		ep_wake_proc(*(volatile int *) &ep_backends[entry].proc);
 	}
 }
 
@@ -245,8 +299,8 @@ over_ration(const EpPool *pool)
 }
 
 /*
- * The waiter whose turn it is for a connection, which is kept for sessions or
- * not; -1: nobody may have it.  Caller holds the pool's lock.
+ * The entry of the waiter whose turn it is for a connection, which is kept for
+ * sessions or not; -1: nobody may have it.  Caller holds the pool's lock.
  */
 int
 ep_queue_first(const EpPool *pool, bool kept)
@@ -261,19 +315,19 @@ ep_queue_first(const EpPool *pool, bool kept)
 
 /* Of which idle connections is it this waiter's turn to take one?  EP_IDLE_ bits.  Caller holds the pool's lock. */
 int
-ep_queue_may_take(const EpPool *pool, int procno)
+ep_queue_may_take(const EpPool *pool, int entry)
 {
-	return (ep_queue_first(pool, false) == procno ? EP_IDLE_GENERAL : 0) |
-		(ep_queue_first(pool, true) == procno ? EP_IDLE_KEPT : 0);
+	return (ep_queue_first(pool, false) == entry ? EP_IDLE_GENERAL : 0) |
+		(ep_queue_first(pool, true) == entry ? EP_IDLE_KEPT : 0);
 }
 
 static int
-wake(int proc)
+wake(int entry)
 {
-	if (proc < 0 || ep_backends[proc].woken)
+	if (entry < 0 || ep_backends[entry].woken)
 		return -1;
-	ep_backends[proc].woken = true;
-	return proc;
+	ep_backends[entry].woken = true;
+	return ep_backends[entry].proc;
 }
 
 /*
@@ -295,11 +349,11 @@ ep_queue_next(EpPool *pool, EpGiven *given)
 
 /* May this waiter, the first, be passed by somebody who comes now?  Caller holds the pool's lock. */
 static bool
-may_barge(const EpPool *pool, const EpConn *conn, int proc)
+may_barge(const EpPool *pool, const EpConn *conn, int entry)
 {
 	uint64		bound = ep_strategy_barge_us(hand_over(pool), &pool->observed);
 
-	return bound > 0 && !conn->overflow && ep_now_us() < ep_backends[proc].wait_start_us + bound;
+	return bound > 0 && !conn->overflow && ep_now_us() < ep_backends[entry].wait_start_us + bound;
 }
 
 /*
@@ -330,7 +384,7 @@ EpGiven
 ep_conn_give(EpPool *pool, EpConn *conn)
 {
 	EpGiven		given = EP_GIVEN_TO_NOBODY;
-	int			proc;
+	int			entry;
 
 	if (ep_conn_must_go(pool, conn) || over_ration(pool))
 	{
@@ -345,13 +399,13 @@ ep_conn_give(EpPool *pool, EpConn *conn)
 		return EP_GIVEN_TO_WORKER;
 	}
 	ep_keep_settle(pool, conn);
-	proc = ep_queue_first(pool, conn->kept);
-	if (proc >= 0 && ep_role_must_reset(pool, conn, ep_backends[proc].role))
+	entry = ep_queue_first(pool, conn->kept);
+	if (entry >= 0 && ep_role_must_reset(pool, conn, ep_backends[entry].role))
 	{
 		ep_conn_to_resetting(conn);
 		return EP_GIVEN_TO_WORKER;
 	}
-	if (proc < 0 && must_validate(pool, conn))
+	if (entry < 0 && must_validate(pool, conn))
 	{
 		ep_conn_to_validating(conn);
 		return EP_GIVEN_TO_WORKER;
@@ -361,19 +415,19 @@ ep_conn_give(EpPool *pool, EpConn *conn)
 	 * while the definition is stale nobody can tell whether this connection
 	 * fits it: the waiter reads it first, and then looks at the idle list
 	 */
-	if (proc < 0 || pool->stale || may_barge(pool, conn, proc))
+	if (entry < 0 || pool->stale || may_barge(pool, conn, entry))
 	{
 		ep_conn_to_idle(conn);
 		ep_queue_next(pool, &given);
 		return given;
 	}
-	ep_queue_leave(pool, proc);
-	ep_conn_to_leased(conn, proc);
-	ep_conn_set_kind(conn, ep_backends[proc].kind);
-	conn->lease_role = ep_backends[proc].role;
-	ep_backends[proc].assigned = ep_conn_slot(conn);
+	ep_queue_leave(pool, entry);
+	ep_conn_to_leased(conn, ep_backends[entry].proc);
+	ep_conn_set_kind(conn, ep_backends[entry].kind);
+	conn->lease_role = ep_backends[entry].role;
+	ep_backends[entry].assigned = ep_conn_slot(conn);
 	ep_queue_next(pool, &given);
-	given.wake_proc = proc;
+	given.wake_proc = ep_backends[entry].proc;
 	return given;
 }
 

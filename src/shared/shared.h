@@ -27,6 +27,9 @@
  *	EpControl.slot_lock (a spinlock)	the list of free EpConn slots.  It may be
  *		taken under a pool's lock.
  *
+ *	EpControl.waiter_lock (a spinlock)	the list of waiter entries that no
+ *		process has taken.  Nothing else is locked or waited for under it.
+ *
  *	the lock of the log of events (one LWLock, events.c).  Never taken while a
  *		pool's lock is held.
  *
@@ -217,7 +220,7 @@ typedef struct EpPool
 	int			n_kept_idle;	/* those of them that are on the idle list */
 	uint64		last_session_us;	/* a session last began or ended, or the pool was opened; monotonic */
 
-	/* queue of waiters: proc numbers, first come first served */
+	/* queue of waiters: entries in ep_backends, first come first served */
 	int			wait_head;
 	int			wait_tail;
 	int			n_waiting;
@@ -357,7 +360,9 @@ typedef struct EpUnfinished
 	uint8		head[5];		/* or the part of a message header that was read */
 	uint8		nhead;
 	bool		skip_ready;		/* that message is a ReadyForQuery, already counted in syncs */
-	bool		copy_in;		/* remote waits for CopyData: send CopyFail first */
+	bool		copy_in;		/* a COPY nobody has data for: it cannot be finished, but for: */
+	bool		copy_fail;		/* data for a COPY by the simple protocol went there: send CopyFail first, */
+	uint32		pad;			/* and before it as many bytes, of a CopyData that was sent in part */
 	bool		need_sync;		/* extended query without Sync sent so far: send one first */
 } EpUnfinished;
 
@@ -434,16 +439,22 @@ typedef struct EpConn
 /* --------------------------------------------------------------- backends */
 
 /*
- * One per proc number.  Cleared by its process at first use and at exit.
- * waiting_pool, the links, ticket, assigned, deadlock and woken are under the lock of the pool
- * waited for; the rest is written by the process itself before it queues.
+ * A waiter.  The first n_backends entries belong to the processes, one to each
+ * proc number, and are cleared by it at first use and at exit: in them a
+ * process waits that can do nothing else meanwhile.  The others are a supply
+ * for whoever waits for several connections at once, while it uses some; what
+ * a process has taken from it, it gives back in each of its ways out.
+ *
+ * waiting_pool, prev, next, ticket, assigned, deadlock and woken are under the lock of the pool
+ * waited for; the rest is written by the process itself before it queues, but
+ * for under_way, which it writes at any time.
  */
 typedef struct EpBackend
 {
 	int			pid;
 	int			waiting_pool;	/* place in pools[] or -1 */
 	int			prev,
-				next;			/* queue, proc numbers */
+				next;			/* queue, entries; next alone: the supply (waiter_lock) */
 	int			line_prev,
 				line_next;		/* line of its kind */
 	EpLeaseKind kind;			/* what it waits for */
@@ -455,7 +466,13 @@ typedef struct EpBackend
 	uint64		wait_start_us;
 	bool		deadlock;		/* the worker chose this waiter as the victim */
 	bool		woken;			/* was told that a connection is idle, and has not looked since */
+	uint16		under_way;		/* statements that this process has under way on connections that it will give
+								 * back, whatever it waits for; in its own entry */
+	int			proc;			/* whose: proc number */
 } EpBackend;
+
+/* Entries of the supply, for each process that there can be. */
+#define EP_WAITERS_EACH		8
 
 /* ----------------------------------------------------------------- worker */
 
@@ -474,11 +491,14 @@ typedef struct EpControl
 	slock_t		slot_lock;
 	int			free_head;		/* slot_lock: list of FREE connections through EpConn.next */
 	int			n_free;			/* slot_lock */
+	slock_t		waiter_lock;
+	int			spare_waiter;	/* waiter_lock: list of entries nobody has, through EpBackend.next */
 	int			max_pools;
 	int			max_connections;
 	int			max_statements;
 	int			n_workers;
 	int			n_backends;
+	int			n_waiters;		/* entries of waiters: those of the backends, and the supply */
 	int			tranche;
 	uint32		pool_generation;	/* registry_lock */
 	uint64		started_us;
@@ -566,8 +586,8 @@ extern bool ep_conn_unfit(const EpPool *pool, const EpConn *conn);
 /* queue.c: waiters, and who gets a connection that became available */
 typedef struct EpGiven
 {
-	int			wake_proc;		/* waiter that was given the connection, or -1 */
-	int			wake_next[EP_NLINES];	/* waiters that are to look at the idle list, or -1 */
+	int			wake_proc;		/* process that was given the connection, or -1 */
+	int			wake_next[EP_NLINES];	/* processes that are to look at the idle list, or -1 */
 	bool		wake_worker;	/* the worker has something to do with it */
 } EpGiven;
 
@@ -578,8 +598,10 @@ typedef struct EpGiven
 #define EP_IDLE_GENERAL		1
 #define EP_IDLE_KEPT		2	/* kept for sessions */
 
-extern void ep_queue_join(EpPool *pool, int procno, EpLeaseKind kind);
-extern void ep_queue_leave(EpPool *pool, int procno);
+extern int	ep_waiter_take(void);
+extern void ep_waiter_return(int entry);
+extern void ep_queue_join(EpPool *pool, int entry, EpLeaseKind kind);
+extern void ep_queue_leave(EpPool *pool, int entry);
 extern void ep_queue_wake_all(const EpPool *pool);
 extern bool ep_conn_outdated(const EpPool *pool, const EpConn *conn);
 extern bool ep_conn_must_go(const EpPool *pool, const EpConn *conn);

@@ -22,7 +22,8 @@ typedef struct Picture
 	EpDeadPool *pools;
 	EpDeadWaiter *waiters;
 	EpDeadHold *holds;
-	uint64	   *tickets;		/* by waiter */
+	int		   *entries;		/* by waiter */
+	uint64	   *tickets;
 	int			nwaiters;
 	int			nholds;
 } Picture;
@@ -33,8 +34,9 @@ make_picture(void)
 	Picture    *picture = MemoryContextAllocZero(TopMemoryContext, sizeof(Picture));
 
 	picture->pools = MemoryContextAllocZero(TopMemoryContext, sizeof(EpDeadPool) * ep_control->max_pools);
-	picture->waiters = MemoryContextAllocZero(TopMemoryContext, sizeof(EpDeadWaiter) * ep_control->n_backends);
-	picture->tickets = MemoryContextAllocZero(TopMemoryContext, sizeof(uint64) * ep_control->n_backends);
+	picture->waiters = MemoryContextAllocZero(TopMemoryContext, sizeof(EpDeadWaiter) * ep_control->n_waiters);
+	picture->entries = MemoryContextAllocZero(TopMemoryContext, sizeof(int) * ep_control->n_waiters);
+	picture->tickets = MemoryContextAllocZero(TopMemoryContext, sizeof(uint64) * ep_control->n_waiters);
 	picture->holds = MemoryContextAllocZero(TopMemoryContext, sizeof(EpDeadHold) * ep_control->max_connections);
 	return picture;
 }
@@ -65,16 +67,18 @@ add_pool(Picture *picture, int place)
 	picture->pools[place].live = ep_pool_size(pool) < limit || available > 0;
 	picture->pools[place].kept_live = pool->n_kept_idle > 0;
 	picture->pools[place].session_live = !ep_sessions_full(pool);
-	for (int proc = pool->wait_head; proc >= 0 && picture->nwaiters < ep_control->n_backends;
-		 proc = ep_backends[proc].next)
+	for (int entry = pool->wait_head; entry >= 0 && picture->nwaiters < ep_control->n_waiters;
+		 entry = ep_backends[entry].next)
 	{
 		EpDeadWaiter *waiter = &picture->waiters[picture->nwaiters];
 
 		waiter->pool = place;
-		waiter->proc = proc;
-		waiter->session = ep_backends[proc].kind == EP_KIND_SESSION;
-		waiter->since_us = ep_backends[proc].wait_start_us;
-		picture->tickets[picture->nwaiters++] = ep_backends[proc].ticket;
+		waiter->proc = ep_backends[entry].proc;
+		waiter->busy = ((volatile EpBackend *) &ep_backends[waiter->proc])->under_way > 0;
+		waiter->session = ep_backends[entry].kind == EP_KIND_SESSION;
+		waiter->since_us = ep_backends[entry].wait_start_us;
+		picture->entries[picture->nwaiters] = entry;
+		picture->tickets[picture->nwaiters++] = ep_backends[entry].ticket;
 	}
 }
 
@@ -118,10 +122,10 @@ take_picture(Picture *picture)
 }
 
 static void
-end_wait(const EpDeadWaiter *waiter, uint64 ticket)
+end_wait(const EpDeadWaiter *waiter, int entry, uint64 ticket)
 {
 	EpPool	   *pool = &ep_pools[waiter->pool];
-	EpBackend  *backend = &ep_backends[waiter->proc];
+	EpBackend  *backend = &ep_backends[entry];
 	bool		waits;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
@@ -152,12 +156,12 @@ ep_watchdog_tick(void)
 		suspect = -1;
 		return;
 	}
-	if (suspect == picture->waiters[victim].proc && suspect_ticket == picture->tickets[victim])
+	if (suspect == picture->entries[victim] && suspect_ticket == picture->tickets[victim])
 	{
-		end_wait(&picture->waiters[victim], picture->tickets[victim]);
+		end_wait(&picture->waiters[victim], picture->entries[victim], picture->tickets[victim]);
 		suspect = -1;
 		return;
 	}
-	suspect = picture->waiters[victim].proc;
+	suspect = picture->entries[victim];
 	suspect_ticket = picture->tickets[victim];
 }

@@ -33,37 +33,44 @@ typedef struct Case
 		int			proc;
 	}			holds[MAX_PROCS];
 	int			victim;			/* proc, 0: none */
+	int			busy;			/* proc that has statements under way, 0: none */
 } Case;
 
 static const Case cases[] = {
-	{"nobody waits", "n", {{0}}, {{0, 1}}, 0},
-	{"the holder does not wait", "n", {{0, 2, 10}}, {{0, 1}}, 0},
-	{"waits for what it holds", "n", {{0, 1, 10}}, {{0, 1}}, 1},
-	{"one of two connections is held by somebody who works", "n", {{0, 1, 10}}, {{0, 1}, {0, 2}}, 0},
-	{"the pool can grow", "y", {{0, 1, 10}}, {{0, 1}}, 0},
-	{"two wait for each other, the younger one is chosen", "nn", {{1, 1, 10}, {0, 2, 20}}, {{0, 1}, {1, 2}}, 2},
-	{"whatever the order", "nn", {{1, 1, 20}, {0, 2, 10}}, {{0, 1}, {1, 2}}, 1},
-	{"three in a ring", "nnn", {{1, 1, 30}, {2, 2, 20}, {0, 3, 10}}, {{0, 1}, {1, 2}, {2, 3}}, 1},
-	{"a chain has an end", "nnn", {{1, 1, 30}, {2, 2, 20}}, {{0, 1}, {1, 2}, {2, 3}}, 0},
+	{"nobody waits", "n", {{0}}, {{0, 1}}, 0, 0},
+	{"the holder does not wait", "n", {{0, 2, 10}}, {{0, 1}}, 0, 0},
+	{"waits for what it holds", "n", {{0, 1, 10}}, {{0, 1}}, 1, 0},
+	{"one of two connections is held by somebody who works", "n", {{0, 1, 10}}, {{0, 1}, {0, 2}}, 0, 0},
+	{"the pool can grow", "y", {{0, 1, 10}}, {{0, 1}}, 0, 0},
+	{"two wait for each other, the younger one is chosen", "nn", {{1, 1, 10}, {0, 2, 20}}, {{0, 1}, {1, 2}}, 2, 0},
+	{"whatever the order", "nn", {{1, 1, 20}, {0, 2, 10}}, {{0, 1}, {1, 2}}, 1, 0},
+	{"three in a ring", "nnn", {{1, 1, 30}, {2, 2, 20}, {0, 3, 10}}, {{0, 1}, {1, 2}, {2, 3}}, 1, 0},
+	{"a chain has an end", "nnn", {{1, 1, 30}, {2, 2, 20}}, {{0, 1}, {1, 2}, {2, 3}}, 0, 0},
 	{"who waits behind a ring is chosen if it is the youngest", "nn",
-	{{1, 1, 10}, {0, 2, 20}, {0, 3, 30}}, {{0, 1}, {1, 2}}, 3},
-	{"a ring beside a pool that works", "nnn", {{1, 1, 10}, {0, 2, 20}, {2, 4, 99}}, {{0, 1}, {1, 2}, {2, 3}}, 2},
-	{"the way out is another pool", "nyn", {{1, 1, 10}, {0, 2, 20}}, {{0, 1}, {2, 2}}, 0},
+	{{1, 1, 10}, {0, 2, 20}, {0, 3, 30}}, {{0, 1}, {1, 2}}, 3, 0},
+	{"a ring beside a pool that works", "nnn", {{1, 1, 10}, {0, 2, 20}, {2, 4, 99}}, {{0, 1}, {1, 2}, {2, 3}}, 2, 0},
+	{"the way out is another pool", "nyn", {{1, 1, 10}, {0, 2, 20}}, {{0, 1}, {2, 2}}, 0, 0},
 	{"all connections of a pool held by its own waiters", "n",
-	{{0, 1, 10}, {0, 2, 30}, {0, 3, 20}}, {{0, 1}, {0, 2}, {0, 3}}, 2},
-	{"a pool without connections that cannot grow", "n", {{0, 1, 10}}, {{0}}, 1},
+	{{0, 1, 10}, {0, 2, 30}, {0, 3, 20}}, {{0, 1}, {0, 2}, {0, 3}}, 2, 0},
+	{"a pool without connections that cannot grow", "n", {{0, 1, 10}}, {{0}}, 1, 0},
+	{"waits for what it holds, with statements under way", "n", {{0, 1, 10}}, {{0, 1}}, 0, 1},
+	{"who waits behind somebody with statements under way", "nn", {{1, 1, 10}, {0, 2, 20}}, {{0, 1}, {1, 2}}, 0, 2},
+	{"waits for two pools, and one is live", "ny", {{0, 1, 10}, {1, 1, 10}}, {{0, 1}}, 0, 0},
+	{"so does another that holds what it waits for", "nyn", {{0, 1, 10}, {1, 1, 10}, {2, 1, 10}, {0, 2, 20}}, {{0, 1}, {2, 2}}, 0, 0},
+	{"waits for two pools, and both are dead", "nn", {{0, 1, 10}, {1, 1, 20}}, {{0, 1}, {1, 1}}, 1, 0},
+	{"waits twice for one pool", "nn", {{1, 1, 10}, {1, 1, 11}, {0, 2, 5}}, {{0, 1}, {1, 2}}, 1, 0},
 	/* sessions */
-	{"two sessions of one backend where one may be open", "k", {{0 + SESSION, 1, 10}}, {{0 + KEPT, 1}}, 1},
-	{"another backend's ends", "k", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}, {0 + SESSION, 2}}, 0},
-	{"a place, and a connection for sessions", "b", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}}, 0},
-	{"a place, but no connection", "s", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}}, 1},
-	{"a lease that ends is no place for a session", "k", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}, {0, 2}}, 1},
-	{"what is kept is not for others", "b", {{0, 1, 10}}, {{0, 1}}, 1},
-	{"nor when the session that has it ends", "n", {{0, 1, 10}}, {{0, 1}, {0 + KEPT, 2}}, 1},
-	{"one beyond min_sessions is", "n", {{0, 1, 10}}, {{0, 1}, {0 + SESSION, 2}}, 0},
+	{"two sessions of one backend where one may be open", "k", {{0 + SESSION, 1, 10}}, {{0 + KEPT, 1}}, 1, 0},
+	{"another backend's ends", "k", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}, {0 + SESSION, 2}}, 0, 0},
+	{"a place, and a connection for sessions", "b", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}}, 0, 0},
+	{"a place, but no connection", "s", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}}, 1, 0},
+	{"a lease that ends is no place for a session", "k", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}, {0, 2}}, 1, 0},
+	{"what is kept is not for others", "b", {{0, 1, 10}}, {{0, 1}}, 1, 0},
+	{"nor when the session that has it ends", "n", {{0, 1, 10}}, {{0, 1}, {0 + KEPT, 2}}, 1, 0},
+	{"one beyond min_sessions is", "n", {{0, 1, 10}}, {{0, 1}, {0 + SESSION, 2}}, 0, 0},
 	{"each has a session and waits for one on the other pool", "kk", {{1 + SESSION, 1, 10}, {0 + SESSION, 2, 20}},
-	{{0 + KEPT, 1}, {1 + KEPT, 2}}, 2},
-	{"one of them for a lease, of which there are more", "ky", {{1, 1, 10}, {0 + SESSION, 2, 20}}, {{0 + KEPT, 1}, {1 + SESSION, 2}}, 0},
+	{{0 + KEPT, 1}, {1 + KEPT, 2}}, 2, 0},
+	{"one of them for a lease, of which there are more", "ky", {{1, 1, 10}, {0 + SESSION, 2, 20}}, {{0 + KEPT, 1}, {1 + SESSION, 2}}, 0, 0},
 };
 
 static void
@@ -87,6 +94,7 @@ run_case(const Case *c)
 	{
 		waiters[nwaiters].pool = c->waits[nwaiters].pool % SESSION;
 		waiters[nwaiters].proc = c->waits[nwaiters].proc;
+		waiters[nwaiters].busy = c->busy == waiters[nwaiters].proc;
 		waiters[nwaiters].since_us = c->waits[nwaiters].since;
 		waiters[nwaiters].session = (c->waits[nwaiters].pool & SESSION) != 0;
 	}
@@ -106,7 +114,7 @@ run_case(const Case *c)
 typedef struct World
 {
 	EpDeadPool	pools[MAX_POOLS];
-	EpDeadWaiter waiters[MAX_PROCS];
+	EpDeadWaiter waiters[3 * MAX_PROCS];
 	int			nwaiters;
 	EpDeadHold	holds[2 * MAX_PROCS];
 	int			nholds;
@@ -135,10 +143,17 @@ random_world(World *w)
 		}
 		if (unit_random(3) != 0)
 		{
-			w->waiters[w->nwaiters].pool = unit_random(MAX_POOLS);
-			w->waiters[w->nwaiters].session = unit_random(2) == 0;
-			w->waiters[w->nwaiters].proc = proc;
-			w->waiters[w->nwaiters++].since_us = unit_random(1000);
+			bool		busy = unit_random(10) == 0;
+
+			/* mostly one, and sometimes two or three */
+			for (int i = Max(unit_random(9) - 5, 1); i > 0; i--)
+			{
+				w->waiters[w->nwaiters].pool = unit_random(MAX_POOLS);
+				w->waiters[w->nwaiters].session = unit_random(2) == 0;
+				w->waiters[w->nwaiters].proc = proc;
+				w->waiters[w->nwaiters].busy = busy;
+				w->waiters[w->nwaiters++].since_us = unit_random(1000);
+			}
 		}
 	}
 }
@@ -186,9 +201,9 @@ is_served(const World *w, const EpDeadWaiter *waiter)
 }
 
 /*
- * Let things take their course: who does not wait gives back what it holds; a
- * waiter whose pool has a connection to give gets one, works and gives it
- * back.  Those who still wait at the end are the dead ones.
+ * Let things take their course: who does not wait, or has statements under way,
+ * gives back what it holds; a waiter one of whose pools has a connection to give
+ * gets one, works and gives it back.  Those who still wait at the end are the dead ones.
  */
 static void
 play(World *w)
@@ -200,12 +215,18 @@ play(World *w)
 		changed = false;
 		for (int proc = 1; proc <= MAX_PROCS; proc++)
 		{
-			bool		stuck = false;
+			bool		waits = false;
+			bool		goes_on = false;
 			int			before = w->nholds + w->nwaiters;
 
 			for (int i = 0; i < w->nwaiters; i++)
-				stuck = stuck || (w->waiters[i].proc == proc && !is_served(w, &w->waiters[i]));
-			if (!stuck)
+			{
+				if (w->waiters[i].proc != proc)
+					continue;
+				waits = true;
+				goes_on = goes_on || w->waiters[i].busy || is_served(w, &w->waiters[i]);
+			}
+			if (!waits || goes_on)
 				give_up(w, proc);
 			changed = changed || w->nholds + w->nwaiters != before;
 		}
