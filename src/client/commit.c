@@ -91,6 +91,13 @@ check_session(const EpSession *s)
 	return true;
 }
 
+/* Was it ended from this side, which is what is to be said of it? */
+static bool
+ended_here(const Remote *r)
+{
+	return r->turn.conn->terminated || r->turn.conn->struck != EP_STRUCK_NOT;
+}
+
 /* Take what was raised out of the error system; interrupts are held off as before. */
 static ErrorData *
 take_error(MemoryContext context, uint32 holdoff)
@@ -118,7 +125,7 @@ begin(Remote *r)
 	PG_CATCH();
 	{
 		/* what is not about the connection itself goes on its way */
-		if (!r->lease->broken || r->turn.conn->terminated)
+		if (!r->lease->broken || ended_here(r))
 			PG_RE_THROW();
 		error = take_error(context, QueryCancelHoldoffCount);
 	}
@@ -238,7 +245,7 @@ check_remotes(Remote *remotes, int n)
 	{
 		Remote	   *r = &remotes[i];
 
-		if (r->error && r->lease->broken && !r->turn.conn->terminated)
+		if (r->error && r->lease->broken && !ended_here(r))
 			raise_lost_before(r->session, r->error->message);
 		if (r->error)
 			ReThrowError(r->error);
@@ -348,6 +355,9 @@ commit(Remote *remotes, int n)
 {
 	bool		all = true;
 
+	/* a time-out that strikes has done so by now */
+	for (int i = 0; i < n; i++)
+		ep_lease_seal(remotes[i].lease);
 	for (int i = 0; i < n; i++)
 		put_commit(&remotes[i]);
 
@@ -399,7 +409,6 @@ ep_session_commit_all(dlist_head *sessions)
 		remotes[n].session = s;
 		remotes[n].lease = s->lease;
 		remotes[n].turn.conn = &ep_conns[s->lease->slot];
-		ep_lease_seal(s->lease);
 		begin(&remotes[n++]);
 	}
 	if (n > 1 && writers(remotes, n) > 1)

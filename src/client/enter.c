@@ -382,6 +382,7 @@ ep_lease_enter(EpLease *lease)
 		}
 		lease->in_exchange = true;
 	}
+	ep_conns[lease->slot].cut_us = 0;
 	lease->in_use = true;
 	lease->use_subid = GetCurrentSubTransactionId();
 	lease->used = true;

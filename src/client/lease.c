@@ -553,7 +553,8 @@ open_session(const EpLease *lease)
 /*
  * Release an explicit lease by its number.  Returns false if this backend has
  * none of that number.  Raises 42501 for another role's, 55006 for one in use,
- * 55000 for a session with an open transaction.
+ * 55000 for a session with an open transaction, 25P03 or 25P04 for one that a
+ * time-out has struck: it is a reason for the local transaction to abort.
  */
 bool
 ep_lease_release_number(int64 number)
@@ -572,6 +573,7 @@ ep_lease_release_number(int64 number)
 		return false;
 	lease = ep_lease_find(number);
 	ep_lease_check_not_in_use(lease);
+	ep_lease_check_struck(lease);
 	if (open_session(lease))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -583,7 +585,8 @@ ep_lease_release_number(int64 number)
 
 /*
  * Release every explicit lease of this backend that the current user may use,
- * but those in use by an outer call and sessions with an open transaction.
+ * but those in use by an outer call, sessions with an open transaction, and those
+ * that a time-out has struck.
  * Returns how many were released.  Raises nothing.
  */
 int
@@ -657,12 +660,14 @@ cut_exchange(EpLease *lease)
 	if (!lease->broken && in_the_middle(lease))
 	{
 		lease->need_drain = true;
+		ep_conns[lease->slot].cut_us = ep_now_us();
 		if (!lease->cancel_sent)
 			ep_lease_request_cancel(lease);
 		return;					/* the word still says IN_EXCHANGE, and rightly so */
 	}
 	lease->need_drain = false;
 	lease->in_exchange = false;
+	ep_conns[lease->slot].rested_us = ep_now_us();
 	if (!pg_atomic_compare_exchange_u64(&ep_conns[lease->slot].lease_word, &word,
 										EP_LW(lease->conn_id, ep_my_procno_compat(), EP_LW_RESTING)))
 		lease->broken = true;

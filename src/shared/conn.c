@@ -390,6 +390,7 @@ ep_conn_to_leased(EpConn *conn, int procno)
 	conn->struck = EP_STRUCK_NOT;
 	conn->sealed = false;
 	conn->rested_us = now;
+	conn->cut_us = 0;
 	conn->leak_reported = false;
 	conn->lease_name[0] = '\0';
 	conn->query_start = 0;

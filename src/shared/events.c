@@ -102,7 +102,7 @@ static const struct
 	[EP_END_VALIDATION_FAILED] = {"validation_failed", "its validation failed"},
 	[EP_END_FAILOVER] = {"failover", "another host has taken over"},
 	[EP_END_WORKER_EXIT] = {"worker_exit", "the worker that opened it ended"},
-	[EP_END_SESSION_STRUCK] = {"session_timeout", "a time-out rolled back the session that had it"}
+	[EP_END_SESSION_STRUCK] = {"session_timed_out", "a time-out rolled back the session that had it"}
 };
 
 /* ----------------------------------------------------------- shared memory */

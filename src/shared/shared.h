@@ -428,6 +428,7 @@ typedef struct EpConn
 	EpHostState host_state;		/* as last reported or asked for */
 	TimestampTz query_start;
 	uint64		rested_us;		/* when the lease's last exchange ended; written before the lease word says so */
+	uint64		cut_us;			/* or when its holder gave it up, and has not come back to read the rest; 0: no */
 	EpConnStats stats;
 	uint64		stmt_counter;	/* number of the last statement name used, never falls */
 	uint64		stmt_clock;

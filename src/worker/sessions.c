@@ -49,12 +49,13 @@ let_go(EpPool *pool, int n)
 
 /*
  * The idle connection to keep next: the one unused for longest, which others
- * miss least.  What was given back for its age is taken only if the pool has no
- * room for a new one.
+ * miss least.  What was given back for its age is not taken for as long again,
+ * unless the pool has no room for a new one.
  */
 static EpConn *
-find_to_keep(const EpPool *pool)
+find_to_keep(const EpPool *pool, uint64 now_us)
 {
+	uint64		pause = (uint64) (EP_NUM(&pool->def.set, EP_S_SESSION_MAX_LIFETIME) * 1000000.0);
 	EpConn	   *spent = NULL;
 
 	for (int slot = pool->idle_tail; slot != EP_NO_SLOT; slot = ep_conns[slot].prev)
@@ -63,7 +64,7 @@ find_to_keep(const EpPool *pool)
 
 		if (conn->kept || conn->overflow || ep_conn_must_go(pool, conn))
 			continue;
-		if (conn->spent_us == 0)
+		if (conn->spent_us == 0 || now_us >= conn->spent_us + pause)
 			return conn;
 		if (spent == NULL || conn->spent_us < spent->spent_us)
 			spent = conn;
@@ -73,11 +74,11 @@ find_to_keep(const EpPool *pool)
 
 /* Keeps so many; returns how many could not be found. */
 static int
-keep(EpPool *pool, int n)
+keep(EpPool *pool, int n, uint64 now_us)
 {
 	EpConn	   *conn;
 
-	while (n > 0 && (conn = find_to_keep(pool)) != NULL)
+	while (n > 0 && (conn = find_to_keep(pool, now_us)) != NULL)
 	{
 		ep_conn_keep(conn);
 		n--;
@@ -111,7 +112,7 @@ ep_sessions_keep(EpPool *pool, uint64 now_us, bool stuck)
 		in.can_grow = !stuck;
 		plan = ep_keep_plan(&in);
 		let_go(pool, plan.let_go);
-		lacking = keep(pool, plan.keep) + plan.open;
+		lacking = keep(pool, plan.keep, now_us) + plan.open;
 		ep_queue_next(pool, &given);
 	}
 	LWLockRelease(&pool->lock);
@@ -165,6 +166,8 @@ look_at(const EpPool *pool, EpConn *conn, uint64 now_us, uint64 *due_us)
 	pg_read_barrier();			/* rested_us was written before the word */
 	if (bits == EP_LW_RESTING)
 		times.idle_us = conn->rested_us;
+	else
+		times.idle_us = conn->cut_us;
 	return ep_session_struck(&times, now_us, due_us);
 }
 

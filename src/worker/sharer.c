@@ -116,6 +116,7 @@ take_member(EpPool *pool, uint64 now_us, bool update, Member *member)
 	const EpSettings *set = &pool->def.set;
 	EpFairPool *fair = &member->fair;
 	int			present;
+	int			first = ep_queue_first(pool, false);
 
 	memset(member, 0, sizeof(Member));
 	member->pool = pool;
@@ -132,7 +133,7 @@ take_member(EpPool *pool, uint64 now_us, bool update, Member *member)
 	fair->limit = ep_pool_most(pool);
 	if (now_us < pool->bound_until_us)
 		fair->limit = Min(fair->limit, pool->bound);
-	fair->since_us = fair->missing > 0 && pool->wait_head >= 0 ? ep_backends[pool->wait_head].wait_start_us : 0;
+	fair->since_us = fair->missing > 0 && first >= 0 ? ep_backends[first].wait_start_us : 0;
 
 	/* waiters that are served soon count as well: they are going to have a connection */
 	present = pool->n_leased + Max(fair->missing, pool->breaker.state == EP_BREAKER_CLOSED && !pool->failing && !pool->paused ? ep_pool_waiting(pool) : 0);

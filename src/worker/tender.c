@@ -58,7 +58,9 @@ cancel_settled(EpKept *kept)
  * has it is over.  A holder in an exchange sees that by itself; one that rests
  * finds its lease revoked, and the remote need not wait for that: it rolls back
  * when we say goodbye.  Nor does it wait for long for the holder of a struck
- * session, whose statement has been cancelled meanwhile.
+ * session, whose statement has been cancelled meanwhile, and not at all if he
+ * has given that statement up: who comes back to read the rest sees the mark
+ * first.
  */
 static void
 end_leased(EpKept *kept, uint64 now_us)
@@ -77,7 +79,7 @@ end_leased(EpKept *kept, uint64 now_us)
 			EP_LW_BITS(word) == EP_LW_REVOKED;
 		if (conn->struck != EP_STRUCK_NOT)
 		{
-			revoked = revoked || now_us >= conn->struck_us + STRUCK_GRACE_US;
+			revoked = revoked || conn->cut_us != 0 || now_us >= conn->struck_us + STRUCK_GRACE_US;
 			ep_conn_blame(conn, revoked ? EP_END_SESSION_STRUCK : EP_END_NONE);
 		}
 	}

@@ -41,14 +41,30 @@ make_picture(void)
 	return picture;
 }
 
+/*
+ * Are connections that are kept for sessions for nobody else, even if others
+ * wait?  Caller holds the pool's lock.
+ */
+static bool
+stays_kept(const EpPool *pool)
+{
+	EpKeepInput in;
+
+	ep_keep_read(pool, ep_now_us(), &in);
+	return in.kept <= ep_keep_floor(&in);
+}
+
 /* Caller holds the pool's lock. */
 static void
 add_pool(Picture *picture, int place)
 {
 	const EpPool *pool = &ep_pools[place];
 	int			limit = EP_INT(&pool->def.set, EP_S_MAX_SIZE) + EP_INT(&pool->def.set, EP_S_MAX_OVERFLOW);
+	int			available = ep_pool_size(pool) - pool->n_leased;
 
-	picture->pools[place].live = ep_pool_size(pool) < limit || pool->n_leased + pool->n_kept_idle < ep_pool_size(pool);
+	if (stays_kept(pool))
+		available -= pool->n_kept_idle;
+	picture->pools[place].live = ep_pool_size(pool) < limit || available > 0;
 	picture->pools[place].kept_live = pool->n_kept_idle > 0;
 	picture->pools[place].session_live = !ep_sessions_full(pool);
 	for (int entry = pool->wait_head; entry >= 0 && picture->nwaiters < ep_control->n_waiters;
@@ -64,19 +80,6 @@ add_pool(Picture *picture, int place)
 		picture->entries[picture->nwaiters] = entry;
 		picture->tickets[picture->nwaiters++] = ep_backends[entry].ticket;
 	}
-}
-
-/*
- * Is a kept connection that comes back for no others but sessions, even if they
- * wait?  Caller holds the pool's lock.
- */
-static bool
-stays_kept(const EpPool *pool)
-{
-	EpKeepInput in;
-
-	ep_keep_read(pool, ep_now_us(), &in);
-	return in.kept <= ep_keep_floor(&in);
 }
 
 /* Returns whether anybody waits. */
