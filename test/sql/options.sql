@@ -85,6 +85,9 @@ SELECT name || ' ' || value || ': ' || on_server(format('%I %L', name, value)) F
   ('failover_enabled', 'off'), ('failover_enabled', 'perhaps'),
   ('reset_query', 'RESET ALL'), ('reset_query', ''),
   ('connect_query', 'SET a.b = 1'), ('connect_query', ''),
+  ('propagate_settings', 'TimeZone, "app.tenant_id"'), ('propagate_settings', ''), ('propagate_settings', 'a b'),
+  ('propagate_settings', 'TimeZone, role'), ('propagate_settings', 'session_authorization'), ('propagate_settings', 'Client_Encoding'),
+  ('propagate_settings', 'transaction_read_only'), ('propagate_settings', 'DateStyle'), ('propagate_settings', 'application_name'),
   ('statement_cache_size', '0'), ('statement_cache_size', '-1'),
   ('strategy', 'balanced'), ('strategy', 'dynamic'), ('strategy', 'fastest'),
   ('leak_detection_threshold', '0'), ('leak_detection_threshold', '1min'), ('leak_detection_threshold', '0.5ms'),
@@ -94,7 +97,7 @@ SELECT name || ' ' || value || ': ' || on_server(format('%I %L', name, value)) F
 
 -- The others: only their default is accepted, so that none is believed to act
 SELECT name || ' ' || value || ': ' || split_part(on_server(format('%I %L', name, value)), E'\n', 1) FROM (VALUES
-  ('propagate_settings', 'TimeZone'), ('autocommit', 'off'),
+  ('autocommit', 'off'),
   ('min_sessions', '1'), ('max_sessions', '1'), ('target_free_sessions', '1'),
   ('session_idle_timeout', '1'), ('session_max_lifetime', '1'), ('idle_in_session_timeout', '1'), ('session_timeout', '1'),
   ('stats_enabled', 'off'), ('stats_emit_interval', '1')
@@ -180,6 +183,7 @@ SELECT outcome($$SET enhanced_pool.max_size = 5$$);
 SELECT outcome($$SET enhanced_pool.max_sise = 5$$);
 ALTER SYSTEM SET enhanced_pool.autocommit = off;
 ALTER SYSTEM SET enhanced_pool.validation_query = '';
+ALTER SYSTEM SET enhanced_pool.propagate_settings = 'TimeZone, role';
 
 -- Which value holds: user mapping over server over parameter over default
 \pset tuples_only off
