@@ -14,6 +14,7 @@
 #include "client/discard.h"
 #include "client/guard.h"
 #include "client/lease.h"
+#include "client/session.h"
 #include "shared/settings.h"
 #include "shared/shared.h"
 #include "worker/prewarmer.h"
@@ -43,6 +44,7 @@ _PG_init(void)
 		return;
 	ep_shmem_install();
 	ep_lease_install();
+	ep_session_install();
 	ep_discard_install();
 	ep_worker_register();
 }

@@ -301,6 +301,7 @@ fill_ref(EpPoolRef *ref, const EpPoolDef *def, int place, uint32 generation, uin
 	ref->query_timeout_source = def->set.source[EP_S_QUERY_TIMEOUT];
 	ref->retry_attempts = EP_INT(&effective, EP_S_RETRY_ATTEMPTS);
 	ref->retry_backoff = EP_NUM(&effective, EP_S_RETRY_BACKOFF);
+	ref->autocommit = EP_BOOL(&def->set, EP_S_AUTOCOMMIT);
 	ref->settings_epoch = epoch;
 	ref->valid = true;
 }

@@ -21,6 +21,7 @@
 
 #include "client/exchange.h"
 #include "client/lease.h"
+#include "client/session.h"
 #include "compat.h"
 
 /* How often a wait for the worker looks whether the worker is still there. */
@@ -106,7 +107,7 @@ await_cancel(EpLease *lease)
 
 /* ------------------------------------------------------------------- drain */
 
-/* One message of an answer that nobody wants. */
+/* One message of an answer that nobody wants, but for what it says about a session. */
 static void
 drop_message(EpLease *lease, const EpMessage *msg)
 {
@@ -116,6 +117,12 @@ drop_message(EpLease *lease, const EpMessage *msg)
 			if (!ep_parse_ready(msg, &ep_conns[lease->slot].tx_status))
 				ep_raise_malformed(lease, "malformed ReadyForQuery");
 			lease->syncs--;
+			break;
+		case 'C':
+			ep_session_confirm(lease);
+			break;
+		case 'E':
+			ep_session_reject(lease);
 			break;
 		case 'G':
 		case 'W':

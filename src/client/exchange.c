@@ -105,7 +105,7 @@ ep_exchange_check(const char *pool, EpLeaseKind kind, const EpTextClass *class)
 	ereport(ERROR,
 			(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 			 errmsg("transaction statements cannot be run through the name of pool \"%s\"", pool),
-			 errhint("Run them on a lease from enhanced_pool.acquire.")));
+			 errhint("Use enhanced_pool.session, whose transaction follows the local one, or run them on a lease from enhanced_pool.acquire.")));
 }
 
 static void

@@ -30,6 +30,7 @@
 #include "utils/memutils.h"
 
 #include "client/lease.h"
+#include "client/session.h"
 #include "compat.h"
 #include "shared/events.h"
 
@@ -138,6 +139,8 @@ static void
 forget(EpLease *lease)
 {
 	dlist_delete(&lease->node);
+	if (lease->session)
+		ep_session_lease_gone(lease);
 	if (lease->desc)
 	{
 		/*
@@ -490,13 +493,6 @@ check_not_in_use(const EpLease *lease)
 				 errdetail("A function that was called while its rows are read cannot use it.")));
 }
 
-/* Has it an open transaction that only the end of the local one may end? */
-static bool
-open_session(const EpLease *lease)
-{
-	return lease->kind == EP_KIND_SESSION && !lease->broken && ep_conns[lease->slot].tx_status != 'I';
-}
-
 /*
  * Release an explicit lease by its number.  Returns false if this backend has
  * none of that number.  Raises 42501 for another role's, 55006 for one in use,
@@ -519,7 +515,7 @@ ep_lease_release_number(int64 number)
 		return false;
 	lease = ep_lease_find(number);
 	check_not_in_use(lease);
-	if (open_session(lease))
+	if (ep_session_has_begun(lease))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("session %lld has an open transaction", (long long) number),
@@ -544,7 +540,7 @@ ep_lease_release_all(void)
 	{
 		EpLease    *lease = dlist_container(EpLease, node, it.cur);
 
-		if (lease->kind == EP_KIND_STATEMENT || lease->in_use || open_session(lease) ||
+		if (lease->kind == EP_KIND_STATEMENT || lease->in_use || ep_session_has_begun(lease) ||
 			(!all && lease->role != GetUserId()))
 			continue;
 		ep_lease_release(lease);

@@ -57,6 +57,7 @@ typedef struct EpLease
 	SubTransactionId subid;		/* subtransaction it belongs to; Invalid once the one that acquired a held
 								 * one is over */
 	char		name[EP_LEASE_NAME_SIZE];
+	struct EpSession *session;	/* of EP_KIND_SESSION, until its transaction is over */
 
 	/* the exchange under way */
 	bool		in_use;			/* rows are being read: 55006 for anybody else */

@@ -17,12 +17,11 @@
 static const char unnamed[2] = {'\0', '\0'};
 
 /*
- * Put a statement without parameters in front of what the caller puts, after
- * ep_turn_begin.  Rows that it returns are dropped.  step, or NULL, is called
- * when it has succeeded.  sql is copied.
+ * Put a statement without parameters, unprepared, rows as text: its answer is
+ * ParseComplete, BindComplete, its rows, and CommandComplete.  sql is copied.
  */
 void
-ep_turn_put_prelude(EpTurn *turn, const char *sql, EpPreludeStep step)
+ep_turn_put_statement(EpTurn *turn, const char *sql)
 {
 	EpWire	   *wire = turn->wire;
 
@@ -43,7 +42,17 @@ ep_turn_put_prelude(EpTurn *turn, const char *sql, EpPreludeStep step)
 	ep_wire_put_bytes(wire, unnamed, 1);
 	ep_wire_put_int32(wire, 0);
 	ep_wire_end(wire);
+}
 
+/*
+ * Put a statement without parameters in front of what the caller puts, after
+ * ep_turn_begin.  Rows that it returns are dropped.  step, or NULL, is called
+ * when it has succeeded.  sql is copied.
+ */
+void
+ep_turn_put_prelude(EpTurn *turn, const char *sql, EpPreludeStep step)
+{
+	ep_turn_put_statement(turn, sql);
 	if (turn->steps == NULL)
 		turn->steps = palloc(8 * sizeof(EpPreludeStep));
 	else if (turn->nsteps >= 8 && (turn->nsteps & (turn->nsteps - 1)) == 0)

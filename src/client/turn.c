@@ -19,19 +19,16 @@
 #include "storage/latch.h"
 #include "utils/builtins.h"
 
+#include "client/session.h"
 #include "client/turn.h"
 #include "shared/events.h"
 
 static void lost(EpTurn *turn, const char *why) pg_attribute_noreturn();
 static void raise_settings(EpTurn *turn) pg_attribute_noreturn();
 
-/*
- * A named lease shows its name on the remote, behind the pool's.  It goes in
- * front of the first statement, as a message with an answer of its own, and
- * the reset at the end of the lease takes it back.
- */
-static void
-put_lease_name(EpTurn *turn)
+/* What a named lease is called on the remote: its name, behind the pool's. */
+char *
+ep_turn_lease_name(const EpTurn *turn)
 {
 	EpPool	   *pool = &ep_pools[turn->lease->pool];
 	char		name[NAMEDATALEN + 1 + EP_LEASE_NAME_SIZE];
@@ -44,15 +41,27 @@ put_lease_name(EpTurn *turn)
 	snprintf(name + len, sizeof(name) - len, "/%s", turn->lease->name);
 	if (strlen(name) >= NAMEDATALEN)
 		name[pg_mbcliplen(name, strlen(name), NAMEDATALEN - 1)] = '\0';
-	ep_wire_put_query(turn->wire, psprintf("SET application_name = %s", quote_literal_cstr(name)));
+	return pstrdup(name);
+}
+
+/*
+ * The name goes in front of the first statement, as a message with an answer
+ * of its own, and the reset at the end of the lease takes it back.
+ */
+static void
+put_lease_name(EpTurn *turn)
+{
+	ep_wire_put_query(turn->wire, psprintf("SET application_name = %s",
+										   quote_literal_cstr(ep_turn_lease_name(turn))));
 	turn->naming = true;
 }
 
 /*
  * Enter an exchange on the lease.  sql is shown as what it runs and must live
- * until the end; dirty: running it may leave state in the session.  Raises
- * what ep_lease_enter raises; nothing has been sent then.  The caller goes on
- * with ep_turn_put_settings, before anything else is put.
+ * until the end; dirty: running it may leave state in the session.  In front of
+ * what the caller puts stand the statements that a session needs; the caller
+ * goes on with ep_turn_put_settings, before anything else is put.  Raises what
+ * ep_lease_enter and ep_session_prelude raise; nothing has been sent then.
  */
 void
 ep_turn_begin(EpTurn *turn, EpLease *lease, const char *sql, bool dirty)
@@ -84,7 +93,9 @@ ep_turn_begin(EpTurn *turn, EpLease *lease, const char *sql, bool dirty)
 	timeout = ep_setting_in_session(EP_S_QUERY_TIMEOUT, lease->ref->query_timeout, &source);
 	if (timeout > 0)
 		turn->deadline_us = turn->started_us + (uint64) (timeout * 1000000.0);
-	if (lease->name[0] != '\0' && !turn->conn->name_set && turn->conn->tx_status == 'I')
+	if (lease->kind == EP_KIND_SESSION)
+		ep_session_prelude(turn);
+	else if (lease->name[0] != '\0' && !turn->conn->name_set && turn->conn->tx_status == 'I')
 		put_lease_name(turn);
 }
 
@@ -494,7 +505,10 @@ next_message(EpTurn *turn, EpMessage *msg)
 			continue;
 		}
 		if (msg->type == 'E')
+		{
 			note_error(turn, msg);
+			ep_session_reject(turn->lease);
+		}
 		else if (turn->next_step < turn->nsteps && !turn->failed)
 		{
 			ep_turn_take_prelude(turn, msg);
@@ -553,7 +567,7 @@ ep_turn_ready(EpTurn *turn, const EpMessage *msg)
 static bool
 tag_is_harmless(const char *tag)
 {
-	static const char *const harmless[] = {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "SHOW", "COPY"};
+	static const char *const harmless[] = {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "SHOW", "COPY", "COMMIT", "ROLLBACK"};
 
 	for (size_t i = 0; i < lengthof(harmless); i++)
 	{

@@ -68,8 +68,10 @@ extern void ep_turn_complete(EpTurn *turn, const EpMessage *msg, EpOutcome *outc
 extern void ep_turn_unexpected(EpTurn *turn, const EpMessage *msg) pg_attribute_noreturn();
 extern void ep_turn_close(EpTurn *turn);
 extern void ep_turn_end(EpTurn *turn);
+extern char *ep_turn_lease_name(const EpTurn *turn);
 
-/* prelude.c: statements of ours in front of the caller's */
+/* prelude.c: statements of ours, mostly in front of the caller's */
+extern void ep_turn_put_statement(EpTurn *turn, const char *sql);
 extern void ep_turn_put_prelude(EpTurn *turn, const char *sql, EpPreludeStep step);
 extern void ep_turn_take_prelude(EpTurn *turn, const EpMessage *msg);
 extern void ep_turn_await_prelude(EpTurn *turn);

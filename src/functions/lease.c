@@ -19,23 +19,6 @@ PG_FUNCTION_INFO_V1(enhanced_pool_acquire);
 PG_FUNCTION_INFO_V1(enhanced_pool_release);
 PG_FUNCTION_INFO_V1(enhanced_pool_release_all);
 
-/* The name to lease under; NULL if none is given. */
-static const char *
-lease_name(FunctionCallInfo fcinfo, int arg)
-{
-	const char *name;
-
-	if (PG_ARGISNULL(arg))
-		return NULL;
-	name = text_to_cstring(PG_GETARG_TEXT_PP(arg));
-	if (strlen(name) >= EP_LEASE_NAME_SIZE)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("lease name is too long"),
-				 errdetail("A name has at most %d bytes.", EP_LEASE_NAME_SIZE - 1)));
-	return *name ? name : NULL;
-}
-
 /* A lease that was acquired without hold is from now on kept beyond the transaction. */
 static void
 set_hold(EpLease *lease)
@@ -59,7 +42,7 @@ Datum
 enhanced_pool_acquire(PG_FUNCTION_ARGS)
 {
 	bool		hold = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
-	const char *name = lease_name(fcinfo, 3);
+	const char *name = ep_arg_lease_name(fcinfo, 3);
 	double		timeout = PG_ARGISNULL(1) ? 0 : ep_arg_seconds(fcinfo, 1, "Pass '0' to not wait at all, or null for the pool's acquire_timeout.");
 	EpPoolRef  *ref = ep_arg_pool(fcinfo, 0);
 	EpLease    *lease = NULL;

@@ -28,5 +28,6 @@ extern char *ep_arg_text(FunctionCallInfo fcinfo, int arg, const char *what);
 extern double ep_arg_seconds(FunctionCallInfo fcinfo, int arg, const char *hint);
 extern EpPoolRef *ep_arg_pool(FunctionCallInfo fcinfo, int arg);
 extern int64 ep_arg_lease(FunctionCallInfo fcinfo, int arg);
+extern const char *ep_arg_lease_name(FunctionCallInfo fcinfo, int arg);
 
 #endif							/* EP_TARGET_H */

@@ -128,7 +128,7 @@ const EpSettingDef ep_setting_defs[EP_NSETTINGS] = {
 		 "Query that is run on each new connection and after each reset."),
 	TEXT(EP_S_PROPAGATE_SETTINGS, "propagate_settings", "", ACTS,
 		 "Local settings that the remote server gets before each statement."),
-	SWITCH(EP_S_AUTOCOMMIT, "autocommit", 1, 0,
+	SWITCH(EP_S_AUTOCOMMIT, "autocommit", 1, ACTS,
 		   "Commits each statement on the remote server at once."),
 	COUNT(EP_S_STATEMENT_CACHE_SIZE, "statement_cache_size", 100, 1, MAX_COUNT, ZERO | ACTS,
 		  "Prepared statements kept on one connection."),

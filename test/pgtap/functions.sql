@@ -24,6 +24,7 @@ INSERT INTO expected VALUES
   ('acquire', 'pool text, timeout interval DEFAULT NULL::interval, hold boolean DEFAULT false, name text DEFAULT NULL::text', 'bigint'),
   ('release', 'lease bigint', 'boolean'),
   ('release_all', '', 'integer'),
+  ('session', 'pool text, isolation text DEFAULT NULL::text, read_only boolean DEFAULT NULL::boolean, timeout interval DEFAULT NULL::interval, name text DEFAULT NULL::text', 'bigint'),
   ('configure_pool', 'pool text, options jsonb, role name DEFAULT NULL::name', 'void'),
   ('pause', 'pool text, timeout interval DEFAULT ''00:00:00''::interval, role name DEFAULT NULL::name', 'integer'),
   ('resume', 'pool text, role name DEFAULT NULL::name', 'void'),
@@ -45,7 +46,7 @@ SELECT p.oid, p.proname::text AS name,
 FROM pg_proc p
 WHERE p.pronamespace = 'enhanced_pool'::regnamespace AND p.proname !~ '^_|_validator$';
 
-SELECT is((SELECT count(*) FROM expected), 42::bigint, 'the list of expected functions');
+SELECT is((SELECT count(*) FROM expected), 43::bigint, 'the list of expected functions');
 SELECT is(a.result, e.result, format('%s(%s)', e.name, e.arguments))
 FROM expected e LEFT JOIN actual a USING (name, arguments)
 ORDER BY e.name COLLATE "C", e.arguments COLLATE "C";
@@ -69,6 +70,9 @@ FROM (VALUES ('execute', ' AS t(a int)'), ('execute_json', ''), ('exec', ''), ('
 SELECT throws_ok(format('SELECT * FROM enhanced_pool.%s(NULL::bigint, ''SELECT 1'')%s', f, d), '22004', NULL, f || ': the lease is NULL')
 FROM (VALUES ('execute', ' AS t(a int)'), ('execute_json', ''), ('exec', ''), ('run_script', ''), ('describe', '')) AS v(f, d);
 SELECT throws_ok($$SELECT enhanced_pool.acquire(NULL)$$, '22004', NULL, 'acquire: the pool is NULL');
+SELECT throws_ok($$SELECT enhanced_pool.session(NULL)$$, '22004', NULL, 'session: the pool is NULL');
+SELECT throws_ok($$SELECT enhanced_pool.session('p', 'snapshot')$$, '22023', NULL, 'session: unknown isolation');
+SELECT throws_ok($$SELECT enhanced_pool.session('no such pool')$$, '42704', NULL, 'session: unknown pool');
 SELECT throws_ok(format('SELECT enhanced_pool.%s(NULL%s)', f, a), '22004', NULL, f || ': NULL')
 FROM (VALUES ('configure_pool', ', ''{}'''), ('pause', ''), ('resume', ''), ('recycle', ''), ('close_pool', ''),
              ('prewarm', ''), ('terminate_connection', ''), ('health_check', ''), ('reset_breaker', '')) AS v(f, a);

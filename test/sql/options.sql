@@ -88,6 +88,7 @@ SELECT name || ' ' || value || ': ' || on_server(format('%I %L', name, value)) F
   ('propagate_settings', 'TimeZone, "app.tenant_id"'), ('propagate_settings', ''), ('propagate_settings', 'a b'),
   ('propagate_settings', 'TimeZone, role'), ('propagate_settings', 'session_authorization'), ('propagate_settings', 'Client_Encoding'),
   ('propagate_settings', 'transaction_read_only'), ('propagate_settings', 'DateStyle'), ('propagate_settings', 'application_name'),
+  ('autocommit', 'off'), ('autocommit', 'perhaps'),
   ('statement_cache_size', '0'), ('statement_cache_size', '-1'),
   ('strategy', 'balanced'), ('strategy', 'dynamic'), ('strategy', 'fastest'),
   ('leak_detection_threshold', '0'), ('leak_detection_threshold', '1min'), ('leak_detection_threshold', '0.5ms'),
@@ -97,12 +98,11 @@ SELECT name || ' ' || value || ': ' || on_server(format('%I %L', name, value)) F
 
 -- The others: only their default is accepted, so that none is believed to act
 SELECT name || ' ' || value || ': ' || split_part(on_server(format('%I %L', name, value)), E'\n', 1) FROM (VALUES
-  ('autocommit', 'off'),
   ('min_sessions', '1'), ('max_sessions', '1'), ('target_free_sessions', '1'),
   ('session_idle_timeout', '1'), ('session_max_lifetime', '1'), ('idle_in_session_timeout', '1'), ('session_timeout', '1'),
   ('stats_enabled', 'off'), ('stats_emit_interval', '1')
 ) AS v(name, value);
-SELECT on_server($$autocommit 'off'$$);
+SELECT on_server($$min_sessions '1'$$);
 
 -- server 'other' takes settings beside it, and nothing of a connection
 SELECT on_server($$server 'opt'$$);
@@ -181,7 +181,8 @@ SELECT outcome($$SET enhanced_pool.acquire_timeout = '0.5ms'$$);
 SELECT outcome($$SET enhanced_pool.retry_attempts = 0$$);
 SELECT outcome($$SET enhanced_pool.max_size = 5$$);
 SELECT outcome($$SET enhanced_pool.max_sise = 5$$);
-ALTER SYSTEM SET enhanced_pool.autocommit = off;
+ALTER SYSTEM SET enhanced_pool.autocommit = perhaps;
+ALTER SYSTEM SET enhanced_pool.stats_enabled = off;
 ALTER SYSTEM SET enhanced_pool.validation_query = '';
 ALTER SYSTEM SET enhanced_pool.propagate_settings = 'TimeZone, role';
 

@@ -169,6 +169,45 @@ SELECT seen(:lease);
 COMMIT;
 SELECT seen('follow');
 
+-- in a session: for its transaction, and right after savepoints that are rolled back
+BEGIN;
+SELECT enhanced_pool.session('follow') AS lease \gset
+SELECT seen(:lease);
+SET LOCAL app.tenant = 'one';
+SELECT seen(:lease);
+SAVEPOINT s;
+SELECT seen(:lease);
+SET LOCAL app.tenant = 'two';
+SELECT seen(:lease);
+ROLLBACK TO s;
+SELECT seen(:lease);
+SET LOCAL app.tenant = 'three';
+DO $$
+DECLARE
+  lease bigint := enhanced_pool.session('follow');
+BEGIN
+  BEGIN
+    PERFORM set_config('app.tenant', 'four', true);
+    RAISE NOTICE 'inside %', seen(lease);
+    PERFORM enhanced_pool.exec(lease, 'SELECT 1/0');
+  EXCEPTION WHEN division_by_zero THEN
+    RAISE WARNING 'after the error %', seen(lease);
+    PERFORM set_config('app.tenant', 'five', true);
+  END;
+  RAISE WARNING 'after the block %', seen(lease);
+END $$;
+SELECT seen(:lease);
+SELECT * FROM enhanced_pool.run_script(:lease, 'SELECT 1; SELECT 2');
+SELECT * FROM enhanced_pool.execute(:lease, 'SHOW app.tenant') AS t(a text);
+COMMIT;
+SELECT seen('follow');
+BEGIN;
+SELECT enhanced_pool.session('follow', name => 'job') AS lease \gset
+SELECT * FROM enhanced_pool.run_script(:lease, 'DO ''BEGIN PERFORM set_config($x$app.tenant$x$, $x$own$x$, false); END''');
+SELECT seen(:lease);
+COMMIT;
+SELECT seen('follow');
+
 -- a name with settings of its own
 BEGIN;
 SELECT enhanced_pool.acquire('follow', name => 'job') AS lease \gset
