@@ -180,6 +180,7 @@ SELECT seen(:lease);
 SET LOCAL app.tenant = 'two';
 SELECT seen(:lease);
 ROLLBACK TO s;
+SET LOCAL app.tenant = 'two';
 SELECT seen(:lease);
 SET LOCAL app.tenant = 'three';
 DO $$

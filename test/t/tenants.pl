@@ -153,7 +153,7 @@ BEGIN
       PERFORM enhanced_pool.exec(lease, 'SELECT 1 / (random() * 0)::int');
     EXCEPTION WHEN division_by_zero THEN
       PERFORM read_lease(lease);
-      PERFORM set_config('app.tenant_id', 't57', false);
+      PERFORM set_config('app.tenant_id', 't56', false);
       PERFORM read_lease(lease);
     END;
     PERFORM read_lease(lease);
