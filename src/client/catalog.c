@@ -27,6 +27,7 @@
 #include "client/catalog.h"
 #include "client/resolve.h"
 #include "compat.h"
+#include "shared/propagate.h"
 #include "shared/settings.h"
 #include "shared/shared.h"
 
@@ -256,11 +257,38 @@ register_pool(const EpPoolDef *def, uint32 *generation)
 	}
 }
 
+/*
+ * The names in a list of settings, each with a NUL behind it and another one at
+ * the end, in TopMemoryContext; NULL if there are none.  The list is valid.
+ */
+static char *
+names_of(const char *list)
+{
+	char	   *names = MemoryContextAlloc(TopMemoryContext, strlen(list) + 2);
+	char	   *end = names;
+	char		name[NAMEDATALEN];
+
+	while (ep_propagate_next(&list, name) == EP_NAME_FOUND)
+	{
+		strcpy(end, name);
+		end += strlen(name) + 1;
+	}
+	*end = '\0';
+	if (end > names)
+		return names;
+	pfree(names);
+	return NULL;
+}
+
 static void
 fill_ref(EpPoolRef *ref, const EpPoolDef *def, int place, uint32 generation, uint64 epoch)
 {
 	EpSettings	effective = def->set;
+	char	   *follow = names_of(EP_STR(&def->set, &def->texts, EP_S_PROPAGATE_SETTINGS));
 
+	if (ref->follow)
+		pfree(ref->follow);
+	ref->follow = follow;
 	ep_settings_apply_session(&effective);
 	if (ref->pool != place || ref->generation != generation)
 		ref->last_slot = EP_NO_SLOT;
@@ -273,6 +301,7 @@ fill_ref(EpPoolRef *ref, const EpPoolDef *def, int place, uint32 generation, uin
 	ref->query_timeout_source = def->set.source[EP_S_QUERY_TIMEOUT];
 	ref->retry_attempts = EP_INT(&effective, EP_S_RETRY_ATTEMPTS);
 	ref->retry_backoff = EP_NUM(&effective, EP_S_RETRY_BACKOFF);
+	ref->autocommit = EP_BOOL(&def->set, EP_S_AUTOCOMMIT);
 	ref->settings_epoch = epoch;
 	ref->valid = true;
 }

@@ -34,6 +34,8 @@ typedef struct EpPoolRef
 	EpSource	query_timeout_source;
 	int			retry_attempts;
 	double		retry_backoff;
+	bool		autocommit;
+	char	   *follow;			/* names of propagate_settings, name\0 ... \0, or NULL */
 	int			last_slot;		/* connection this backend used last, or -1 */
 } EpPoolRef;
 

@@ -9,6 +9,10 @@
  * the first use these types must be asked for, and awaited, before the formats
  * can be chosen, unless the receiver does not care.
  *
+ * In front of each of these groups stands what the remote needs of settings
+ * that follow the local ones (follow.c), for an error or the end of the group
+ * takes it back.
+ *
  * Everything else (FETCH, SHOW, EXPLAIN, CALL, SET ...) is not prepared:
  * nothing is gained, and what such a statement returns may change without the
  * remote noticing.  It is sent whole each time, in one piece that a pooler
@@ -60,6 +64,7 @@ struct EpExchange
 	uint32		due;
 	bool		bound;			/* the remote has accepted the Bind */
 	bool		copy_refused;
+	EpSettingsWay settings;		/* how propagated settings go with it */
 
 	EpRowDesc  *rows;			/* NULL: not known yet */
 	bool		no_data;		/* it returns none */
@@ -72,6 +77,7 @@ struct EpExchange
 	/* of one that is taken in steps */
 	MemoryContext context;
 	EpOutcome	own_outcome;
+	bool		apart;			/* propagated settings are on their way, and the statement is not */
 	bool		reused;			/* the statement was in the list */
 	bool		late;			/* its receiver came after it was sent */
 	bool		ended;
@@ -343,6 +349,15 @@ take_message(Execution *x, const EpMessage *msg)
 	return true;
 }
 
+/* What comes before a statement, in each group of messages that ends with a Sync; may wait. */
+static void
+begin_group(Execution *x)
+{
+	ep_turn_put_settings(&x->turn, x->settings);
+	if (x->settings == EP_SETTINGS_APART)
+		ep_turn_await_prelude(&x->turn);
+}
+
 /* Send what was built, and see the answer through to ReadyForQuery. */
 static void
 go(Execution *x)
@@ -407,6 +422,7 @@ settle_rows(Execution *x)
 static void
 run_unnamed(Execution *x)
 {
+	begin_group(x);
 	put_parse(x);
 	put_run(x);
 	go(x);
@@ -445,12 +461,14 @@ run_prepared(Execution *x)
 
 	if (x->rows == NULL && !slot->described && x->receiver->choose_formats)
 	{
+		begin_group(x);
 		ep_put_about(x->wire, 'D', 'S', x->number);
 		x->due |= DUE_PARAMS | DUE_ROWS;
 		go(x);
 		if (x->turn.failed)
 			return;
 	}
+	begin_group(x);
 	put_prepared(x, slot);
 	go(x);
 }
@@ -482,6 +500,7 @@ put_new(Execution *x, uint64 stale)
 static void
 run_new(Execution *x, uint64 stale)
 {
+	begin_group(x);
 	put_new(x, stale);
 	if (x->receiver->choose_formats == NULL)
 	{
@@ -571,6 +590,7 @@ static void
 begin(Execution *x, EpLease *lease, const char *sql)
 {
 	ep_turn_begin(&x->turn, lease, sql, x->stmt.class.dirty);
+	x->settings = ep_turn_settings_way(&x->turn, &x->stmt.class);
 	x->desc = lease->desc;
 	x->wire = x->turn.wire;
 	x->place = -1;
@@ -670,20 +690,36 @@ ep_exchange_start(EpLease *lease, const char *sql, const EpParams *params, EpRec
 	x->context = CurrentMemoryContext;
 	set_up(x, lease, sql, params, receiver, &x->own_outcome);
 	begin(x, lease, sql);
+	ep_turn_put_settings(&x->turn, x->settings);
+	x->apart = x->turn.next_step < x->turn.nsteps && x->settings == EP_SETTINGS_APART;
+	if (x->apart)
+	{
+		ep_wire_put_simple(x->wire, 'S');
+		ep_turn_send_prelude(&x->turn);
+		return x;
+	}
 	put_whole(x);
 	ep_turn_send(&x->turn);
 	return x;
 }
 
-/* The remote has answered; is that the end?  If not, the statement is sent anew. */
+/* The remote has answered; is that the end?  If not, the statement is sent now, or anew. */
 static bool
 has_ended(Execution *x)
 {
 	x->due = 0;
+	if (x->apart && !x->turn.failed)
+	{
+		x->apart = false;
+		put_whole(x);
+		ep_turn_send(&x->turn);
+		return false;
+	}
 	if (!x->reused || !must_prepare_again(x))
 		return true;
 	x->reused = false;
 	x->turn.ended_us = 0;
+	ep_turn_put_settings(&x->turn, x->settings);
 	put_new(x, x->number);
 	put_run(x);
 	ep_wire_put_simple(x->wire, 'S');
@@ -783,6 +819,7 @@ ep_exchange_describe(EpLease *lease, const char *sql)
 	ep_check_message_size(sql, NULL);
 
 	begin(&x, lease, sql);
+	begin_group(&x);
 	put_parse(&x);
 	ep_put_about(x.wire, 'D', 'S', 0);
 	x.due |= DUE_PARAMS | DUE_ROWS;

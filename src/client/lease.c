@@ -105,7 +105,7 @@ ep_lease_prepare(EpPoolRef *ref, EpLeaseKind kind, bool hold, const char *name)
 	if (spare == NULL)
 		spare = MemoryContextAlloc(TopMemoryContext, sizeof(EpLease));
 	lease = spare;
-	memset(lease, 0, sizeof(EpLease));
+	memset(lease, 0, offsetof(EpLease, followed.text));
 	lease->kind = kind;
 	lease->ref = ref;
 	lease->role = ref->role;
@@ -741,7 +741,8 @@ commit_subtransaction(SubTransactionId mine, SubTransactionId parent)
 /*
  * What a subtransaction acquired goes back.  A lease of an outer one whose
  * exchange began in it survives; one that an outer call is using right now
- * (its rows called the function that failed) is left alone.
+ * (its rows called the function that failed) is left alone.  What the remote
+ * was sent of local settings may be rolled back with it.
  */
 static void
 abort_subtransaction(SubTransactionId mine)
@@ -752,6 +753,7 @@ abort_subtransaction(SubTransactionId mine)
 	{
 		EpLease    *lease = dlist_container(EpLease, node, it.cur);
 
+		ep_lease_forget_settings(lease);
 		if (lease->subid == mine)
 			ep_lease_give_back(lease);
 		else if (lease->use_subid == mine)

@@ -28,6 +28,20 @@ typedef struct EpLeaseStats
 	uint64		bytes_received;
 } EpLeaseStats;
 
+/* Most bytes that names and values of all propagated settings may have. */
+#define EP_FOLLOWED_SIZE	1024
+
+/*
+ * The settings that follow the local ones, as the remote has them since this
+ * lease sent them: name\0value\0 ... (follow.c).  len = 0: not known.
+ */
+typedef struct EpFollowed
+{
+	bool		local;			/* for the present transaction alone */
+	int			len;
+	char		text[EP_FOLLOWED_SIZE];
+} EpFollowed;
+
 /* One lease of this backend; lives in TopMemoryContext until it is given back. */
 typedef struct EpLease
 {
@@ -68,6 +82,7 @@ typedef struct EpLease
 	bool		listening;		/* LISTEN was run on it, or a notification has come */
 	struct EpNotifications *notifications;	/* that nobody has asked for yet, or NULL */
 	EpLeaseStats stats;
+	EpFollowed	followed;
 } EpLease;
 
 extern EpLease *ep_lease_acquire(EpPoolRef *ref, EpLeaseKind kind, double timeout_s, bool hold, const char *name);
@@ -91,6 +106,9 @@ extern void ep_lease_check_struck(const EpLease *lease);
 extern void ep_lease_seal(EpLease *lease);
 
 extern void ep_lease_install(void);
+
+/* follow.c */
+extern void ep_lease_forget_settings(EpLease *lease);
 
 /* acquire.c */
 extern double ep_ref_acquire_timeout(const EpPoolRef *ref);

@@ -91,10 +91,10 @@ ep_turn_await_prelude(EpTurn *turn)
 {
 	EpMessage	msg;
 
-	if (turn->nsteps == 0)
+	if (turn->next_step >= turn->nsteps)
 		return;
 	ep_wire_put_simple(turn->wire, 'S');
-	ep_turn_send(turn);
+	ep_turn_send_prelude(turn);
 	for (;;)
 	{
 		ep_turn_receive(turn, &msg);

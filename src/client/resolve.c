@@ -546,6 +546,8 @@ fill_hashes(EpPoolDef *def)
 	conn = hash_text(conn, def->password);
 	conn = hash_text(conn, EP_STR(&def->set, &def->texts, EP_S_APPLICATION_NAME));
 	conn = hash_text(conn, EP_STR(&def->set, &def->texts, EP_S_CONNECT_QUERY));
+	/* what no longer follows the users' settings must not keep what it has of them */
+	conn = hash_text(conn, EP_STR(&def->set, &def->texts, EP_S_PROPAGATE_SETTINGS));
 	conn = hash_text(conn, def->datname);
 	conn = hash_on(conn, &def->encoding, sizeof(int));
 	conn = hash_on(conn, &def->demand_password, sizeof(bool));

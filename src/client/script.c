@@ -42,6 +42,23 @@ refuse_copy(Script *s)
 	ep_turn_resend(&s->turn);
 }
 
+/*
+ * How propagated settings go with a script: before it, awaited.  For an open
+ * transaction that it ends itself they would not hold for what comes after.
+ */
+static EpSettingsWay
+settings_way(const EpTurn *turn, const EpTextClass *class)
+{
+	if (turn->conn->tx_status == 'I' || !class->transaction || turn->lease->kind != EP_KIND_LEASE)
+		return EP_SETTINGS_APART;
+	if (turn->follows && class->several)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("script with transaction statements cannot be run in an open transaction of a pool that propagates settings"),
+				 errhint("Run the transaction statement by itself.")));
+	return EP_SETTINGS_NOT;
+}
+
 /* Returns false after the last message of the answer. */
 static bool
 take_message(Script *s, const EpMessage *msg)
@@ -103,6 +120,7 @@ ep_exchange_script(EpLease *lease, const char *sql, EpScriptCallback callback, v
 	s.copy_refused = false;
 
 	ep_turn_begin(&s.turn, lease, sql, class.dirty);
+	ep_turn_put_settings(&s.turn, settings_way(&s.turn, &class));
 	ep_turn_await_prelude(&s.turn);
 	ep_wire_put_query(s.turn.wire, sql);
 	ep_turn_send(&s.turn);

@@ -25,6 +25,7 @@
 #include "shared/events.h"
 
 static void lost(EpTurn *turn, const char *why) pg_attribute_noreturn();
+static void raise_settings(EpTurn *turn) pg_attribute_noreturn();
 
 /* What a named lease is called on the remote: its name, behind the pool's. */
 char *
@@ -59,7 +60,8 @@ put_lease_name(EpTurn *turn)
 /*
  * Enter an exchange on the lease.  sql is shown as what it runs and must live
  * until the end; dirty: running it may leave state in the session.  In front of
- * what the caller puts stand the statements that a session needs.  Raises what
+ * what the caller puts stand the statements that a session needs; the caller
+ * goes on with ep_turn_put_settings, before anything else is put.  Raises what
  * ep_lease_enter and ep_session_prelude raise; nothing has been sent then.
  */
 void
@@ -74,6 +76,10 @@ ep_turn_begin(EpTurn *turn, EpLease *lease, const char *sql, bool dirty)
 	turn->conn = &ep_conns[lease->slot];
 	turn->wire = &lease->desc->wire;
 	turn->sql = sql;
+	turn->dirty = dirty;
+	turn->follows = turn->settings_due = lease->ref->follow != NULL;
+	if (!turn->follows)
+		ep_lease_forget_settings(lease);
 	turn->bytes_in = turn->wire->bytes_in;
 	turn->bytes_out = turn->wire->bytes_out;
 
@@ -298,6 +304,14 @@ more(EpTurn *turn)
  */
 void
 ep_turn_send(EpTurn *turn)
+{
+	ep_turn_check_settings(turn);
+	ep_turn_send_prelude(turn);
+}
+
+/* The same for statements of ours alone. */
+void
+ep_turn_send_prelude(EpTurn *turn)
 {
 	turn->lease->syncs++;		/* from here on an answer is owed */
 	if (turn->naming && !turn->conn->name_set)
@@ -604,6 +618,8 @@ ep_turn_ready(EpTurn *turn, const EpMessage *msg)
 		send_rest(turn);
 	turn->lease->syncs--;
 	turn->conn->tx_status = status;
+	if (!turn->naming)
+		ep_turn_settle_settings(turn);
 }
 
 /* Can what has this command tag leave nothing in the session but what its text would show? */
@@ -659,8 +675,11 @@ ep_turn_complete(EpTurn *turn, const EpMessage *msg, EpOutcome *outcome)
 	outcome->rows = count_of_tag(outcome->tag);
 
 	if (!tag_is_harmless(tag))
+	{
 		turn->conn->dirty = true;
 	ep_notify_note_command(turn->lease, tag);
+		ep_turn_forget_settings(turn);
+	}
 	if (strcmp(tag, "DISCARD ALL") == 0 || strncmp(tag, "DEALLOCATE", strlen("DEALLOCATE")) == 0)
 		ep_conn_forget_statements(turn->conn);
 }
@@ -683,6 +702,19 @@ ep_turn_close(EpTurn *turn)
 	ep_lease_leave(turn->lease);
 }
 
+/* The remote has refused a propagated setting; its words are not about the caller's statement. */
+static void
+raise_settings(EpTurn *turn)
+{
+	ErrorContextCallback context;
+
+	context.callback = ep_turn_settings_context;
+	context.arg = turn;
+	context.previous = error_context_stack;
+	error_context_stack = &context;
+	ep_raise_remote(turn->lease, &turn->error, NULL);
+}
+
 /* Leave the exchange, and raise the error that the remote reported, if it did. */
 void
 ep_turn_end(EpTurn *turn)
@@ -690,6 +722,9 @@ ep_turn_end(EpTurn *turn)
 	if (turn->fatal)
 		ep_lease_mark_broken(turn->lease);
 	ep_turn_close(turn);
-	if (turn->failed)
-		ep_raise_remote(turn->lease, &turn->error, turn->sql);
+	if (!turn->failed)
+		return;
+	if (ep_turn_settings_failed(turn))
+		raise_settings(turn);
+	ep_raise_remote(turn->lease, &turn->error, turn->sql);
 }

@@ -10,12 +10,23 @@
 #define EP_TURN_H
 
 #include "postgres.h"
+#include "lib/stringinfo.h"
+#include "client/classify.h"
 #include "client/exchange.h"
 #include "client/lease.h"
 #include "wire/wire.h"
 
 /* Called when a statement of ours has succeeded; raises nothing. */
 typedef void (*EpPreludeStep) (EpLease *lease);
+
+/* How the settings of propagate_settings go with a statement. */
+typedef enum EpSettingsWay
+{
+	EP_SETTINGS_TOGETHER,		/* in front of it, under the same Sync */
+	EP_SETTINGS_APART,			/* before it, awaited: it may not run in a transaction block, or is no message of
+								 * the extended protocol */
+	EP_SETTINGS_NOT				/* not at all: it steers a transaction, or is one of ours */
+} EpSettingsWay;
 
 typedef struct EpTurn
 {
@@ -33,6 +44,12 @@ typedef struct EpTurn
 	int			nsteps;			/* statements of ours before the caller's, under the same Sync */
 	int			next_step;		/* the first that is not answered yet */
 	EpPreludeStep *steps;		/* what each has changed once it is answered, NULL: nothing */
+	bool		dirty;			/* the statement may leave state in the session */
+	bool		follows;		/* the pool has propagate_settings: */
+	bool		settings_due;	/* nobody has said yet how they go with what is sent next */
+	bool		settings_done;	/* nor need they, until the end of the turn */
+	bool		settings_local; /* settings is for the transaction alone */
+	StringInfo	settings;		/* were sent, and hold once the remote is at rest without an error; else NULL */
 	bool		readable;		/* try to read before waiting */
 	uint32		events;			/* after ep_turn_poll: what of the socket to wait for */
 	bool		send_failed;	/* nothing can be sent any more; read what the remote said before it closed */
@@ -43,6 +60,7 @@ typedef struct EpTurn
 
 extern void ep_turn_begin(EpTurn *turn, EpLease *lease, const char *sql, bool dirty);
 extern void ep_turn_send(EpTurn *turn);
+extern void ep_turn_send_prelude(EpTurn *turn);
 extern void ep_turn_resend(EpTurn *turn);
 extern void ep_turn_receive(EpTurn *turn, EpMessage *msg);
 extern bool ep_turn_poll(EpTurn *turn, EpMessage *msg);
@@ -60,5 +78,14 @@ extern void ep_turn_put_statement(EpTurn *turn, const char *sql);
 extern void ep_turn_put_prelude(EpTurn *turn, const char *sql, EpPreludeStep step);
 extern void ep_turn_take_prelude(EpTurn *turn, const EpMessage *msg);
 extern void ep_turn_await_prelude(EpTurn *turn);
+
+/* follow.c: settings that follow the local ones */
+extern EpSettingsWay ep_turn_settings_way(const EpTurn *turn, const EpTextClass *class);
+extern void ep_turn_put_settings(EpTurn *turn, EpSettingsWay way);
+extern void ep_turn_check_settings(EpTurn *turn);
+extern void ep_turn_settle_settings(EpTurn *turn);
+extern void ep_turn_forget_settings(EpTurn *turn);
+extern bool ep_turn_settings_failed(const EpTurn *turn);
+extern void ep_turn_settings_context(void *arg);
 
 #endif							/* EP_TURN_H */

@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "client/params.h"
+#include "client/session.h"
 #include "functions/target.h"
 
 static void
@@ -116,10 +117,12 @@ ep_target_check(FunctionCallInfo fcinfo, int arg)
 
 /*
  * Where the argument says that a statement is to run: the lease of that
- * number, or one of the named pool taken for this statement, which may wait.
- * Raises what ep_lease_find(), ep_pool_ref() and ep_lease_acquire() raise,
- * 22004 for NULL.  After the statement ep_target_close() must be called;
- * after an error the end of the (sub)transaction gives the lease back.
+ * number; or, for a pool's name, a connection taken for this statement, and
+ * with autocommit off the session that the transaction has on that pool.  May
+ * wait for a connection.  Raises what ep_lease_find(), ep_pool_ref(),
+ * ep_lease_acquire() and ep_session_open() raise, 22004 for NULL.  After the
+ * statement ep_target_close() must be called; after an error the end of the
+ * (sub)transaction gives the lease back.
  */
 EpTarget
 ep_target_open(FunctionCallInfo fcinfo, int arg)
@@ -127,14 +130,18 @@ ep_target_open(FunctionCallInfo fcinfo, int arg)
 	EpTarget	target;
 	EpPoolRef  *ref;
 
-	target.one_shot = !is_lease(fcinfo, arg);
-	if (target.one_shot)
+	target.one_shot = false;
+	if (is_lease(fcinfo, arg))
 	{
-		ref = ep_arg_pool(fcinfo, arg);
-		target.lease = ep_lease_acquire(ref, EP_KIND_STATEMENT, ep_ref_acquire_timeout(ref), false, NULL);
-	}
-	else
 		target.lease = ep_lease_find(ep_arg_lease(fcinfo, arg));
+		return target;
+	}
+	ref = ep_arg_pool(fcinfo, arg);
+	target.one_shot = ref->autocommit;
+	if (ref->autocommit)
+		target.lease = ep_lease_acquire(ref, EP_KIND_STATEMENT, ep_ref_acquire_timeout(ref), false, NULL);
+	else
+		target.lease = ep_session_open(ref, -1, -1, ep_ref_acquire_timeout(ref), NULL);
 	return target;
 }
 

@@ -85,6 +85,7 @@ static bool
 check_text(EpSettingId id, const char *value, void **extra, GucSource source)
 {
 	const EpSettingDef *def = &ep_setting_defs[id];
+	char		complaint[256];
 
 	if (value == NULL)
 		value = "";
@@ -95,6 +96,11 @@ check_text(EpSettingId id, const char *value, void **extra, GucSource source)
 
 		ep_setting_range(def, range, sizeof(range));
 		GUC_check_errdetail("%s", range);
+		return false;
+	}
+	if (!ep_setting_text_has_meaning(def, value, complaint, sizeof(complaint)))
+	{
+		GUC_check_errdetail("%s", complaint);
 		return false;
 	}
 	if (!def->acts && strcmp(value, def->boot_text) != 0)

@@ -19,6 +19,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
+#include "shared/propagate.h"
 #include "shared/settings.h"
 #include "shared/shared.h"
 
@@ -125,9 +126,9 @@ const EpSettingDef ep_setting_defs[EP_NSETTINGS] = {
 		 "Query that resets a connection."),
 	TEXT(EP_S_CONNECT_QUERY, "connect_query", "", ACTS,
 		 "Query that is run on each new connection and after each reset."),
-	TEXT(EP_S_PROPAGATE_SETTINGS, "propagate_settings", "", 0,
+	TEXT(EP_S_PROPAGATE_SETTINGS, "propagate_settings", "", ACTS,
 		 "Local settings that the remote server gets before each statement."),
-	SWITCH(EP_S_AUTOCOMMIT, "autocommit", 1, 0,
+	SWITCH(EP_S_AUTOCOMMIT, "autocommit", 1, ACTS,
 		   "Commits each statement on the remote server at once."),
 	COUNT(EP_S_STATEMENT_CACHE_SIZE, "statement_cache_size", 100, 1, MAX_COUNT, ZERO | ACTS,
 		  "Prepared statements kept on one connection."),
@@ -294,6 +295,17 @@ parse_number(const EpSettingDef *def, const char *value, double *result)
 }
 
 /*
+ * Has a text, which is not too long and not empty where it must not be, a
+ * meaning for that setting?  If not, a sentence that says why is written to
+ * complaint.  Allocates nothing: check hooks of GUCs use it too.
+ */
+bool
+ep_setting_text_has_meaning(const EpSettingDef *def, const char *value, char *complaint, Size size)
+{
+	return def->id != EP_S_PROPAGATE_SETTINGS || ep_propagate_valid(value, complaint, size);
+}
+
+/*
  * Would ep_setting_parse() or ep_setting_check_text() accept that value?  For
  * those who cannot have an error about what stands in the catalogs.
  */
@@ -301,10 +313,12 @@ bool
 ep_setting_valid(const EpSettingDef *def, const char *value)
 {
 	double		result = 0;
+	char		complaint[256];
 
 	if (def->type == EP_TYPE_STRING)
 		return strlen(value) <= EP_TEXTS_SIZE - 2 &&
 			(value[0] != '\0' || ep_setting_text_may_be_empty(def)) &&
+			ep_setting_text_has_meaning(def, value, complaint, sizeof(complaint)) &&
 			(def->acts || strcmp(value, def->boot_text) == 0);
 	return parse_number(def, value, &result) && ep_setting_in_range(def, result) &&
 		(def->acts || result == def->boot);
@@ -332,6 +346,8 @@ ep_setting_parse(const EpSettingDef *def, const char *value)
 void
 ep_setting_check_text(const EpSettingDef *def, const char *value)
 {
+	char		complaint[256];
+
 	Assert(def->type == EP_TYPE_STRING);
 	if (strlen(value) > EP_TEXTS_SIZE - 2)
 		ereport(ERROR,
@@ -341,6 +357,12 @@ ep_setting_check_text(const EpSettingDef *def, const char *value)
 						   strlen(value), EP_TEXTS_SIZE - 2)));
 	if (value[0] == '\0' && !ep_setting_text_may_be_empty(def))
 		raise_invalid(def, value);
+	if (!ep_setting_text_has_meaning(def, value, complaint, sizeof(complaint)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for setting \"%s\": \"%s\"", def->name,
+						strlen(value) > 200 ? "(too long)" : value),
+				 errdetail("%s", complaint)));
 	if (!def->acts && strcmp(value, def->boot_text) != 0)
 		raise_unsupported(def);
 }
@@ -428,8 +450,8 @@ ep_setting_from_guc(EpSettings *set, EpTexts *texts, EpSettingId id)
 /*
  * Reads again what came from a GUC or is a default, after a reload; the
  * worker calls it on its pools.  Not looked at are application_name, which is
- * stored expanded, and connect_query: a change of these replaces connections,
- * and the next backend that uses the pool sees to it.  A text that has no room
+ * stored expanded, connect_query and propagate_settings: a change of these
+ * replaces connections, and the next backend that uses the pool sees to it.  A text that has no room
  * stays as it is until then, too.  Allocates nothing and raises nothing; the
  * caller holds the lock under which set lives.  Returns whether a value
  * changed.
@@ -444,7 +466,8 @@ ep_settings_refresh_gucs(EpSettings *set, EpTexts *texts)
 	{
 		EpSource	source;
 
-		if (set->source[i] > EP_SOURCE_GUC || i == EP_S_APPLICATION_NAME || i == EP_S_CONNECT_QUERY)
+		if (set->source[i] > EP_SOURCE_GUC || i == EP_S_APPLICATION_NAME || i == EP_S_CONNECT_QUERY ||
+			i == EP_S_PROPAGATE_SETTINGS)
 			continue;
 		if (ep_setting_defs[i].type == EP_TYPE_STRING)
 		{

@@ -159,6 +159,7 @@ extern void ep_setting_range(const EpSettingDef *def, char *buf, Size size);
 extern bool ep_setting_valid(const EpSettingDef *def, const char *value);
 extern bool ep_setting_in_range(const EpSettingDef *def, double value);
 extern bool ep_setting_text_may_be_empty(const EpSettingDef *def);
+extern bool ep_setting_text_has_meaning(const EpSettingDef *def, const char *value, char *complaint, Size size);
 extern bool ep_setting_from_guc(EpSettings *set, EpTexts *texts, EpSettingId id);
 
 /* gucs.c */

@@ -85,6 +85,10 @@ SELECT name || ' ' || value || ': ' || on_server(format('%I %L', name, value)) F
   ('failover_enabled', 'off'), ('failover_enabled', 'perhaps'),
   ('reset_query', 'RESET ALL'), ('reset_query', ''),
   ('connect_query', 'SET a.b = 1'), ('connect_query', ''),
+  ('propagate_settings', 'TimeZone, "app.tenant_id"'), ('propagate_settings', ''), ('propagate_settings', 'a b'),
+  ('propagate_settings', 'TimeZone, role'), ('propagate_settings', 'session_authorization'), ('propagate_settings', 'Client_Encoding'),
+  ('propagate_settings', 'transaction_read_only'), ('propagate_settings', 'DateStyle'), ('propagate_settings', 'application_name'),
+  ('autocommit', 'off'), ('autocommit', 'perhaps'),
   ('statement_cache_size', '0'), ('statement_cache_size', '-1'),
   ('strategy', 'balanced'), ('strategy', 'dynamic'), ('strategy', 'fastest'),
   ('leak_detection_threshold', '0'), ('leak_detection_threshold', '1min'), ('leak_detection_threshold', '0.5ms'),
@@ -99,10 +103,9 @@ SELECT name || ' ' || value || ': ' || on_server(format('%I %L', name, value)) F
 
 -- The others: only their default is accepted, so that none is believed to act
 SELECT name || ' ' || value || ': ' || split_part(on_server(format('%I %L', name, value)), E'\n', 1) FROM (VALUES
-  ('propagate_settings', 'TimeZone'), ('autocommit', 'off'),
   ('stats_enabled', 'off'), ('stats_emit_interval', '1')
 ) AS v(name, value);
-SELECT on_server($$autocommit 'off'$$);
+SELECT on_server($$stats_enabled 'off'$$);
 
 -- server 'other' takes settings beside it, and nothing of a connection
 SELECT on_server($$server 'opt'$$);
@@ -181,8 +184,10 @@ SELECT outcome($$SET enhanced_pool.acquire_timeout = '0.5ms'$$);
 SELECT outcome($$SET enhanced_pool.retry_attempts = 0$$);
 SELECT outcome($$SET enhanced_pool.max_size = 5$$);
 SELECT outcome($$SET enhanced_pool.max_sise = 5$$);
-ALTER SYSTEM SET enhanced_pool.autocommit = off;
+ALTER SYSTEM SET enhanced_pool.autocommit = perhaps;
+ALTER SYSTEM SET enhanced_pool.stats_enabled = off;
 ALTER SYSTEM SET enhanced_pool.validation_query = '';
+ALTER SYSTEM SET enhanced_pool.propagate_settings = 'TimeZone, role';
 
 -- Which value holds: user mapping over server over parameter over default
 \pset tuples_only off

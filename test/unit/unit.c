@@ -108,6 +108,7 @@ main(void)
 		{"scaling", test_scaling},
 		{"fairness", test_fairness},
 		{"load", test_load},
+		{"propagate", test_propagate},
 		{"schedule", test_schedule},
 		{"spin", test_spin},
 		{"strategy", test_strategy},

@@ -42,6 +42,7 @@ extern void test_sizing(void);
 extern void test_scaling(void);
 extern void test_fairness(void);
 extern void test_load(void);
+extern void test_propagate(void);
 extern void test_schedule(void);
 extern void test_spin(void);
 extern void test_strategy(void);
