@@ -596,7 +596,7 @@ begin(Execution *x, EpLease *lease, const char *sql)
 	x->place = -1;
 	x->number = 0;
 	x->due = 0;
-	x->bound = x->copy_refused = x->no_data = false;
+	x->bound = x->copy_refused = x->no_data = x->late = false;
 	x->rows = NULL;
 	x->nformats = 0;
 	x->fields = NULL;
