@@ -225,7 +225,10 @@ fill_table(EpCopyFrom *copy, Source *s, bool binary)
 	Source	   *outer = source;
 	volatile uint64 rows = 0;
 
-	/* as a COPY that a function runs: it sees what was done before it, and is seen after it */
+	/*
+	 * as a COPY that a function runs: it sees what was done before it, and is
+	 * seen after it
+	 */
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	PG_TRY();

@@ -138,12 +138,12 @@ static List *
 read_column_names(EpLease *lease, const char *table)
 {
 	static const char sql[] =
-		"SELECT a.attname FROM pg_catalog.pg_attribute a"
-		" WHERE a.attrelid OPERATOR(pg_catalog.=) pg_catalog.to_regclass($1::pg_catalog.text)::pg_catalog.oid"
-		" AND a.attnum OPERATOR(pg_catalog.>) 0::pg_catalog.int2 AND NOT a.attisdropped"
-		" AND COALESCE(pg_catalog.to_jsonb(a) OPERATOR(pg_catalog.->>) 'attgenerated'::pg_catalog.text, ''::pg_catalog.text)"
-		" OPERATOR(pg_catalog.=) ''::pg_catalog.text"
-		" ORDER BY a.attnum";
+	"SELECT a.attname FROM pg_catalog.pg_attribute a"
+	" WHERE a.attrelid OPERATOR(pg_catalog.=) pg_catalog.to_regclass($1::pg_catalog.text)::pg_catalog.oid"
+	" AND a.attnum OPERATOR(pg_catalog.>) 0::pg_catalog.int2 AND NOT a.attisdropped"
+	" AND COALESCE(pg_catalog.to_jsonb(a) OPERATOR(pg_catalog.->>) 'attgenerated'::pg_catalog.text, ''::pg_catalog.text)"
+	" OPERATOR(pg_catalog.=) ''::pg_catalog.text"
+	" ORDER BY a.attnum";
 	Oid			type = InvalidOid;
 	int16		format = 0;
 	int			length = strlen(table);

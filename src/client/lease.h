@@ -66,7 +66,7 @@ typedef struct EpLease
 	bool		in_exchange;	/* lease word says so */
 	int			syncs;			/* Syncs sent and not yet answered */
 	bool		need_sync;		/* messages sent that no Sync follows yet */
-	bool		copy_in;		/* data is being sent for a COPY by the simple protocol: if it is cut off, CopyFail */
+	bool		copy_in;		/* data for a COPY is being sent: CopyFail if it is cut off */
 	bool		need_drain;		/* survived a subtransaction's abort in the middle of an exchange */
 	bool		cancel_sent;	/* the worker was asked to cancel; wait for it before the next statement */
 	bool		broken;

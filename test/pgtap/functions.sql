@@ -24,6 +24,12 @@ INSERT INTO expected
 SELECT 'send', 'lease bigint, sql text' || v.params, 'void'
 FROM (VALUES (''), (', VARIADIC params "any"'), (', VARIADIC params text[]')) AS v(params);
 
+INSERT INTO expected
+SELECT f.name, p.target || f.arguments || ', columns text[] DEFAULT NULL::text[]', 'bigint'
+FROM (VALUES ('copy_to', ', remote_table text, query text'),
+             ('copy_from', ', remote_query text, local_table regclass')) AS f(name, arguments),
+     (VALUES ('pool text'), ('lease bigint')) AS p(target);
+
 INSERT INTO expected VALUES
   ('is_busy', 'lease bigint', 'boolean'),
   ('cancel', 'lease bigint', 'boolean'),
@@ -70,6 +76,7 @@ SELECT p.oid, p.proname::text AS name,
        replace(replace(pg_get_function_arguments(p.oid), '"timeout"', 'timeout'), 'enhanced_pool.', '') AS arguments,
        replace(pg_get_function_result(p.oid), 'enhanced_pool.', '') AS result,
        p.proname = ANY ('{configure_pool,pause,resume,recycle,close_pool,prewarm,terminate_connection,reset_stats,health_check,reset_breaker}') AS administers,
+       p.proname = 'copy_from' AS writes,
        p.provolatile, p.proparallel, p.proisstrict, p.proleakproof, p.prosecdef
 FROM pg_proc p
 WHERE p.pronamespace = 'enhanced_pool'::regnamespace AND p.proname !~ '^_|_validator$';
@@ -81,9 +88,9 @@ ORDER BY e.name COLLATE "C", e.arguments COLLATE "C";
 
 -- what comes first in the arguments is never skipped: NULL is an error (22004), so none is strict
 SELECT is(format('%s%s%s%s%s', provolatile, proparallel, proisstrict, proleakproof, prosecdef),
-  CASE WHEN administers THEN 'vufff' ELSE 'vrfff' END,
+  CASE WHEN administers OR writes THEN 'vufff' ELSE 'vrfff' END,
   format('%s is volatile, parallel %s, not strict, not leakproof, with the caller''s rights', oid::regprocedure,
-         CASE WHEN administers THEN 'unsafe' ELSE 'restricted' END))
+         CASE WHEN administers OR writes THEN 'unsafe' ELSE 'restricted' END))
 FROM actual ORDER BY name COLLATE "C", arguments COLLATE "C";
 -- everybody may call them; those that administer ask for themselves who may
 SELECT ok(has_function_privilege('public', oid, 'EXECUTE'), format('everybody may call %s', oid::regprocedure))
