@@ -354,6 +354,7 @@ take_ready(Batch *b, const EpMessage *msg)
 	}
 	if (b->current != b->n)
 		ep_turn_unexpected(&b->turn, msg);
+	ep_turn_put_settings(&b->turn, EP_SETTINGS_NOT);
 	put_close(b);
 	ep_wire_put_simple(b->turn.wire, 'S');
 	ep_turn_send(&b->turn);
@@ -466,6 +467,7 @@ do_undo(void *arg)
 	EpMessage	msg;
 
 	ep_turn_begin(&turn, b->lease, b->undo, false);
+	ep_turn_put_settings(&turn, EP_SETTINGS_NOT);
 	turn.deadline_us = ep_now_us() + SETTLE_S * UINT64CONST(1000000);
 	ep_turn_await_prelude(&turn);
 	ep_wire_put_query(turn.wire, b->undo);
@@ -645,6 +647,11 @@ ep_batch_run(EpLease *lease, EpBatchStatement *statements, int n, const char *is
 	b->undo = b->inside ? "ROLLBACK TO SAVEPOINT " SAVEPOINT_NAME "; RELEASE SAVEPOINT " SAVEPOINT_NAME : "ROLLBACK";
 
 	ep_turn_begin(&b->turn, lease, statements[0].sql, dirty);
+
+	/* no query may come before BEGIN where it says an isolation level */
+	ep_turn_put_settings(&b->turn, b->inside ? EP_SETTINGS_TOGETHER : EP_SETTINGS_APART);
+	if (!b->inside)
+		ep_turn_await_prelude(&b->turn);
 	if (b->turn.deadline_us != 0)
 		b->query_timeout_us = b->turn.deadline_us - b->turn.started_us;
 	b->current = -2;

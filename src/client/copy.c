@@ -68,6 +68,7 @@ ep_copy_begin(EpTurn *turn, EpLease *lease, const char *sql, bool dirty, char an
 	EpMessage	msg;
 
 	ep_turn_begin(turn, lease, sql, dirty);
+	ep_turn_put_settings(turn, EP_SETTINGS_APART);
 	ep_turn_await_prelude(turn);
 	lease->copy_in = answer == 'G';
 	ep_wire_put_query(turn->wire, sql);

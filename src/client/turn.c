@@ -677,9 +677,9 @@ ep_turn_complete(EpTurn *turn, const EpMessage *msg, EpOutcome *outcome)
 	if (!tag_is_harmless(tag))
 	{
 		turn->conn->dirty = true;
-	ep_notify_note_command(turn->lease, tag);
 		ep_turn_forget_settings(turn);
 	}
+	ep_notify_note_command(turn->lease, tag);
 	if (strcmp(tag, "DISCARD ALL") == 0 || strncmp(tag, "DEALLOCATE", strlen("DEALLOCATE")) == 0)
 		ep_conn_forget_statements(turn->conn);
 }

@@ -20,6 +20,7 @@
 #include "client/group.h"
 #include "client/params.h"
 #include "client/receive.h"
+#include "client/session.h"
 #include "functions/group.h"
 #include "functions/rows.h"
 #include "functions/target.h"
@@ -124,9 +125,28 @@ put_results(FunctionCallInfo fcinfo, const EpGroup *group)
 	}
 }
 
+/*
+ * Raise 0A000 if operations would have to be committed with the local
+ * transaction: each runs on a connection of its own, and commits by itself.
+ */
+static void
+check_autocommit(const EpGroup *group)
+{
+	for (int i = 0; i < group->n; i++)
+	{
+		if (!group->ops[i].ref->autocommit)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("operations that run at the same time are not possible on pool \"%s\" with autocommit off",
+							group->ops[i].ref->name),
+					 errhint("Use enhanced_pool.run_in_transaction, or sessions of different names.")));
+	}
+}
+
 static void
 run_group(FunctionCallInfo fcinfo, EpGroup *group, bool capture)
 {
+	check_autocommit(group);
 	group->make_receiver = receive_json;
 	group->collect = collect_json;
 	ep_group_check(group);
@@ -173,12 +193,14 @@ typedef struct Place
 {
 	EpPoolRef  *ref;
 	EpLease    *lease;			/* NULL: of the pool, not taken yet */
+	bool		by_name;		/* lease is the session that the pool's name stands for */
 } Place;
 
+/* With autocommit off a pool's name stands for a session, of the name that argument name_arg gives. */
 static Place
-arg_place(FunctionCallInfo fcinfo, int arg)
+arg_place(FunctionCallInfo fcinfo, int arg, int name_arg, double timeout)
 {
-	Place		place = {NULL, NULL};
+	Place		place = {NULL, NULL, false};
 
 	if (ep_call_argtype(fcinfo, arg) == INT8OID)
 	{
@@ -187,6 +209,15 @@ arg_place(FunctionCallInfo fcinfo, int arg)
 	}
 	else
 		place.ref = ep_arg_pool(fcinfo, arg);
+	place.by_name = place.lease == NULL && !place.ref->autocommit;
+	if (place.by_name)
+	{
+		double		wait = ep_ref_acquire_timeout(place.ref);
+
+		if (timeout >= 0 && (wait < 0 || wait > timeout))
+			wait = timeout;
+		place.lease = ep_session_open(place.ref, -1, -1, wait, ep_arg_lease_name(fcinfo, name_arg));
+	}
 	return place;
 }
 
@@ -212,7 +243,7 @@ arg_name(FunctionCallInfo fcinfo, int arg, const Place *place)
 {
 	const char *name = ep_arg_lease_name(fcinfo, arg);
 
-	if (name && place->lease)
+	if (name && place->lease && !place->by_name)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a lease cannot be given another name"),
@@ -275,7 +306,7 @@ enhanced_pool_run_in_transaction(PG_FUNCTION_ARGS)
 	timeout = ep_arg_deadline(fcinfo, 3);
 	deadline = timeout < 0 ? PG_UINT64_MAX : ep_now_us() + (uint64) (timeout * 1e6);
 	InitMaterializedSRF(fcinfo, 0);
-	place = arg_place(fcinfo, 0);
+	place = arg_place(fcinfo, 0, 4, timeout);
 	begin = arg_isolation(fcinfo, 2, &place);
 	name = arg_name(fcinfo, 4, &place);
 	statements = make_statements(given, n, &place);
@@ -318,6 +349,7 @@ enhanced_pool_broadcast_as(PG_FUNCTION_ARGS)
 	arg_broadcast(fcinfo, 1, &group);
 	for (int i = 0; i < group.n; i++)
 		group.ops[i].receiver = ep_receive_spool();
+	check_autocommit(&group);
 	ep_group_check(&group);
 	ep_group_raise(&group, true);
 	ep_group_run(&group);

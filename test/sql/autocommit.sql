@@ -68,6 +68,24 @@ BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SELECT * FROM enhanced_pool.execute('tx', 'SELECT current_setting(''transaction_isolation''), current_setting(''transaction_read_only'')') AS t(a text, b text);
 ROLLBACK;
 
+-- groups and copies
+BEGIN;
+SELECT operation, row_count FROM enhanced_pool.run_in_transaction('tx', ARRAY['INSERT INTO moved VALUES (20)', 'INSERT INTO moved VALUES (21)']);
+SAVEPOINT s;
+SELECT count(*) FROM enhanced_pool.run_in_transaction('tx', ARRAY['INSERT INTO moved VALUES (22)', 'INSERT INTO moved VALUES (100)']);
+ROLLBACK TO s;
+SELECT count(*) FROM enhanced_pool.run_in_transaction('tx', ARRAY['SELECT 1'], isolation => 'serializable');
+ROLLBACK TO s;
+SELECT enhanced_pool.copy_to('tx', 'moved', 'SELECT i FROM generate_series(23, 24) i');
+SELECT kind, name FROM enhanced_pool.leases WHERE pool = 'tx' AND pid = pg_backend_pid();
+CREATE TEMP TABLE back (a int);
+SELECT enhanced_pool.copy_from('tx', 'SELECT a FROM moved WHERE a >= 20', 'back');
+SELECT a FROM back ORDER BY a;
+ROLLBACK;
+SELECT there();
+SELECT error_of($$SELECT enhanced_pool.run_parallel('tx', ARRAY['SELECT 1'])$$);
+SELECT error_of($$SELECT enhanced_pool.broadcast(ARRAY['tx_other', 'tx'], 'SELECT 1')$$);
+
 -- acquire is what it was
 BEGIN;
 SELECT enhanced_pool.acquire('tx') AS lease \gset

@@ -215,6 +215,41 @@ SELECT enhanced_pool.acquire('follow', name => 'job') AS lease \gset
 SELECT * FROM enhanced_pool.execute(:lease, 'SELECT current_setting(''application_name''), current_setting(''app.tenant'')') AS t(a text, b text);
 COMMIT;
 
+-- operation groups, copies, and statements that are not waited for
+SET app.tenant = 'red';
+SELECT operation, rows FROM enhanced_pool.run_parallel('follow', ARRAY['SELECT current_setting(''app.tenant'') AS a', 'SHOW app.tenant', 'EXPLAIN (COSTS OFF) SELECT 1']);
+SELECT rows FROM enhanced_pool.broadcast(ARRAY['follow', 'no_reset'], 'SELECT current_setting(''app.tenant'') AS a');
+SET app.tenant = 'blue';
+SELECT operation, rows FROM enhanced_pool.run_in_transaction('follow', ARRAY['INSERT INTO followed DEFAULT VALUES RETURNING a', 'SELECT current_setting(''app.tenant'') AS a'], isolation => 'serializable');
+SELECT operation, row_count FROM enhanced_pool.run_in_transaction('follow', ARRAY['UPDATE followed SET a = a', 'DELETE FROM followed WHERE a <> current_setting(''app.tenant'')']);
+SELECT count(*) AS others FROM enhanced_pool.execute('follow', 'SELECT 1 FROM followed WHERE a <> ''blue''') AS t(a int);
+BEGIN;
+SELECT enhanced_pool.session('follow') AS lease \gset
+SELECT operation, rows FROM enhanced_pool.run_in_transaction(:lease, ARRAY['SELECT current_setting(''app.tenant'') AS a']);
+SET LOCAL app.tenant = 'green';
+SELECT operation, rows FROM enhanced_pool.run_in_transaction(:lease, ARRAY['SELECT current_setting(''app.tenant'') AS a']);
+SELECT seen(:lease);
+SELECT enhanced_pool.send(:lease, 'SELECT current_setting(''app.tenant'')');
+SELECT * FROM enhanced_pool.get_result(:lease) AS t(a text);
+COMMIT;
+BEGIN;
+SELECT enhanced_pool.acquire('follow') AS lease \gset
+SELECT enhanced_pool.send(:lease, 'SHOW app.tenant');
+SELECT * FROM enhanced_pool.get_result(:lease) AS t(a text);
+SET LOCAL app.tenant = 'green';
+SELECT enhanced_pool.send(:lease, 'EXPLAIN (COSTS OFF) SELECT 1');
+SELECT * FROM enhanced_pool.get_result(:lease) AS t(a text);
+SELECT seen(:lease);
+COMMIT;
+SELECT enhanced_pool.exec('follow', 'CREATE TABLE follow_copy (n int, a text DEFAULT current_setting(''app.tenant''))');
+SELECT enhanced_pool.copy_to('follow', 'follow_copy', 'SELECT 1', '{n}');
+SET app.tenant = 'red';
+SELECT enhanced_pool.copy_to('follow', 'follow_copy', 'SELECT 2', '{n}');
+CREATE TEMP TABLE copied (a text);
+SELECT enhanced_pool.copy_from('follow', 'SELECT a || '' as '' || current_setting(''app.tenant'') FROM follow_copy ORDER BY n', 'copied');
+SELECT * FROM copied;
+SELECT seen('follow');
+
 -- nothing is reset, and still nobody has another's
 SET app.tenant = 'red';
 BEGIN;
@@ -277,7 +312,7 @@ ALTER USER MAPPING FOR CURRENT_USER SERVER follow OPTIONS (ADD propagate_setting
 SELECT seen('follow');
 SELECT value, source FROM enhanced_pool.config WHERE pool = 'follow' AND name = 'propagate_settings';
 
-SELECT enhanced_pool.exec('loop', 'DROP TABLE followed, follow_type, one.t, two.t');
+SELECT enhanced_pool.exec('loop', 'DROP TABLE followed, follow_type, follow_copy, one.t, two.t');
 SELECT enhanced_pool.exec('loop', 'DROP PROCEDURE twice');
 SELECT enhanced_pool.exec('loop', 'DROP SCHEMA one, two');
 DROP SERVER follow, no_reset, paths, impatient, odd, secret CASCADE;
