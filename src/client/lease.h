@@ -25,6 +25,8 @@ typedef struct EpLeaseStats
 	uint64		rows_returned;
 	uint64		bytes_sent;
 	uint64		bytes_received;
+	uint64		transaction_count;	/* remote transactions that ended, but for those of single statements */
+	uint64		transaction_rollbacks;	/* of those */
 } EpLeaseStats;
 
 /* One lease of this backend; lives in TopMemoryContext until it is given back. */
