@@ -279,27 +279,25 @@ fate_of(const Remote *r)
 	return ep_wire_unsent(r->turn.wire) ? FATE_NOT_SENT : FATE_UNKNOWN;
 }
 
-static void
-raise_unknown(const Remote *r)
+/* What is known of a remote that has not said that it committed. */
+static const char *
+reason(const Remote *r)
 {
-	const char *why = "The connection was lost before the answer.";
-
+	if (r->turn.failed && r->turn.error.message)
+		return ep_clean_text(r->turn.error.message);
+	if (r->error && r->error->message)
+		return r->error->message;
 	if (r->late)
-		why = psprintf("There was no answer within %d s.", COMMIT_TIMEOUT_S);
-	else if (r->turn.fatal && r->turn.error.message)
-		why = ep_clean_text(r->turn.error.message);
-	else if (r->error && r->error->message)
-		why = r->error->message;
-	ereport(ERROR,
-			(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
-			 errmsg("outcome of the transaction on remote server \"%s\" is unknown", r->session->ref->name),
-			 errdetail("COMMIT was sent, but not answered: %s", why),
-			 errhint("Look there whether it was committed; the local transaction is not.")));
+		return psprintf("there was no answer within %d s", COMMIT_TIMEOUT_S);
+	return r->fate == FATE_FAILED ? "it was rolled back instead" : "the connection was lost";
 }
 
+/* A remote has not committed, and no other one has either: its error is that of the whole transaction. */
 static void
 raise_failed(Remote *r)
 {
+	if (r->fate == FATE_NOT_SENT)
+		raise_lost_before(r->session, reason(r));
 	if (r->turn.failed)
 		ep_raise_remote(r->lease, &r->turn.error, r->turn.sql);
 	ereport(ERROR,
@@ -318,37 +316,53 @@ leave(Remote *r)
 	r->session->nsavepoints = 0;
 }
 
+/* The remotes that have committed, as a sentence with a blank in front; or nothing. */
+static const char *
+committed_ones(const Remote *remotes, int n)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < n; i++)
+	{
+		if (remotes[i].fate == FATE_COMMITTED)
+			appendStringInfo(&names, "%s\"%s\"", names.len > 0 ? ", " : "", remotes[i].session->ref->name);
+	}
+	return names.len > 0 ? psprintf(" It was committed on %s.", names.data) : "";
+}
+
 /*
- * Raise what made the local transaction fail: what nobody knows comes first,
- * then what a remote said.  Each remote that did commit gets a warning.
+ * Raise what makes the local transaction fail.  When part of it was committed,
+ * or may have been, that is 08007 whatever else has happened: any other code
+ * may say to somebody that he can simply try again.
  */
 static void
 raise_worst(Remote *remotes, int n)
 {
 	Remote	   *worst = NULL;
+	bool		partly = false;
 
 	for (int i = 0; i < n; i++)
 	{
 		Remote	   *r = &remotes[i];
 
-		if (r->fate == FATE_COMMITTED)
-			ereport(WARNING,
-					(errmsg("transaction was committed on remote server \"%s\", but not on all others", r->session->ref->name),
-					 errdetail("The local transaction is rolled back.")));
-		else if (worst == NULL || r->fate == FATE_UNKNOWN)
+		partly |= r->fate == FATE_COMMITTED;
+		if (r->fate == FATE_UNKNOWN || (worst == NULL && r->fate != FATE_COMMITTED))
 			worst = r;
 	}
-	switch (worst->fate)
-	{
-		case FATE_UNKNOWN:
-			raise_unknown(worst);
-			break;
-		case FATE_NOT_SENT:
-			raise_lost_before(worst->session, worst->error ? worst->error->message : "COMMIT could not be sent.");
-			break;
-		default:
-			raise_failed(worst);
-	}
+	if (worst->fate == FATE_UNKNOWN)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
+				 errmsg("outcome of the transaction on remote server \"%s\" is unknown", worst->session->ref->name),
+				 errdetail("COMMIT was sent, but not answered: %s.%s", reason(worst), committed_ones(remotes, n)),
+				 errhint("Look there whether it was committed. The local transaction is rolled back.")));
+	if (partly)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
+				 errmsg("transaction was committed on some remote servers, but not on \"%s\"", worst->session->ref->name),
+				 errdetail("COMMIT failed there: %s.%s", reason(worst), committed_ones(remotes, n)),
+				 errhint("The local transaction is rolled back. What was committed must be undone by hand.")));
+	raise_failed(worst);
 }
 
 static void
@@ -380,9 +394,10 @@ commit(Remote *remotes, int n)
  * Commit the remote transactions of all sessions in the list.  Called at
  * XACT_EVENT_PRE_COMMIT.  Raises 08006 if one is lost, before anything is
  * committed; what a remote reports; 08007 if one does not say what became of
- * it; 40001 if the local transaction is not serializable.
+ * it; 40001 if the local transaction is not serializable.  Returns whether
+ * there was something to commit.
  */
-void
+bool
 ep_session_commit_all(dlist_head *sessions)
 {
 	Remote	   *remotes = NULL;
@@ -397,7 +412,7 @@ ep_session_commit_all(dlist_head *sessions)
 			n++;
 	}
 	if (n == 0)
-		return;
+		return false;
 
 	remotes = palloc0(n * sizeof(Remote));
 	n = 0;
@@ -424,4 +439,5 @@ ep_session_commit_all(dlist_head *sessions)
 		PreCommit_CheckForSerializationFailure();
 	commit(remotes, n);
 	pfree(remotes);
+	return true;
 }

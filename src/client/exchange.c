@@ -537,7 +537,12 @@ must_prepare_again(Execution *x)
 	if (gone && slot->number == x->number)
 		slot->number = 0;
 	if (x->turn.conn->tx_status != 'I')
+	{
+		/* this transaction is spoilt, the next one need not be */
+		if (slot->number == x->number)
+			ep_stmt_outdate(x->desc, x->place);
 		return false;
+	}
 	slot->number = 0;
 	x->turn.failed = false;
 	return true;

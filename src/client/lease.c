@@ -177,7 +177,7 @@ ep_lease_flush_stats(EpPool *pool, EpConn *conn, EpLease *lease, uint64 now_us)
 {
 	EpLeaseStats *s = &lease->stats;
 
-	if (s->query_count == 0 && s->query_errors == 0 && s->bytes_sent == 0)
+	if (s->query_count == 0 && s->query_errors == 0 && s->bytes_sent == 0 && s->transaction_count == 0)
 		return;
 	pool->stats.query_count += s->query_count;
 	pool->stats.query_errors += s->query_errors;
@@ -186,10 +186,14 @@ ep_lease_flush_stats(EpPool *pool, EpConn *conn, EpLease *lease, uint64 now_us)
 	pool->stats.rows_returned += s->rows_returned;
 	pool->stats.bytes_sent += s->bytes_sent;
 	pool->stats.bytes_received += s->bytes_received;
+	pool->stats.transaction_count += s->transaction_count;
+	pool->stats.transaction_rollbacks += s->transaction_rollbacks;
 	conn->stats.query_count += s->query_count;
 	conn->stats.error_count += s->query_errors;
 	conn->stats.total_query_us += s->total_query_us;
 	conn->stats.max_query_us = Max(conn->stats.max_query_us, s->max_query_us);
+	conn->stats.transaction_count += s->transaction_count;
+	conn->stats.transaction_rollbacks += s->transaction_rollbacks;
 	/* at rest: the remote has answered, be it with an error */
 	if (!lease->broken && !in_the_middle(lease))
 		pool->last_success_us = now_us;
@@ -428,6 +432,12 @@ ep_lease_give_back(EpLease *lease)
 	{
 		uint64		now = ep_now_us();
 
+		if (conn->tx_status != 'I')
+		{
+			/* one way or the other it is rolled back */
+			lease->stats.transaction_count++;
+			lease->stats.transaction_rollbacks++;
+		}
 		ep_lease_flush_stats(pool, conn, lease, now);
 		if (lease->desc)
 			count_lease(pool, conn, now);

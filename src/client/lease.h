@@ -26,6 +26,8 @@ typedef struct EpLeaseStats
 	uint64		rows_returned;
 	uint64		bytes_sent;
 	uint64		bytes_received;
+	uint64		transaction_count;	/* remote transactions that ended, but for those of single statements */
+	uint64		transaction_rollbacks;	/* of those */
 } EpLeaseStats;
 
 /* Most bytes that names and values of all propagated settings may have. */

@@ -27,7 +27,7 @@
 
 #include "access/transam.h"
 #include "access/xlog.h"
-#include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -47,7 +47,7 @@ struct EpSessionOp
 {
 	OpKind		kind;
 	int			place;			/* of the savepoint; of BEGIN what read_only_at becomes */
-	EpSavepoint savepoint;		/* that is made */
+	EpSavepoint savepoint;		/* what it stands for when that is done */
 };
 
 /* How far the local transaction is on its way to its end. */
@@ -60,6 +60,9 @@ typedef enum Phase
 
 static dlist_head sessions = DLIST_STATIC_INIT(sessions);
 static Phase phase = RUNNING;
+
+/* Is cancel held off until the local transaction has ended? */
+static bool cancel_held = false;
 
 /* Open subtransactions that began after the first session was opened; in TopTransactionContext. */
 static SubTransactionId *levels = NULL;
@@ -293,45 +296,60 @@ outermost(const EpSession *s, EpLevelEnd end)
 	return s->nsavepoints;
 }
 
-/* Undo what subtransactions that aborted have done. */
-static void
-put_rollback(EpTurn *turn, EpSession *s)
-{
-	int			place = outermost(s, EP_LEVEL_ABORTED);
-
-	if (place < s->nsavepoints)
-		put(turn, s, OP_ROLLBACK_TO, place, psprintf("ROLLBACK TO SAVEPOINT ep_s%d", place + 1));
-}
-
-/* Savepoints for the open subtransactions that have none; those that have are the first kept ones. */
-static void
-put_savepoints(EpTurn *turn, EpSession *s, int kept)
+/* The first of the open subtransactions that have no savepoint, when only that many savepoints are kept. */
+static int
+first_level(const EpSession *s, int kept)
 {
 	SubTransactionId last = kept > 0 ? s->savepoints[kept - 1].subid : s->home;
+	int			level = nlevels;
 
-	for (int i = 0; i < nlevels; i++)
-	{
-		if (levels[i] <= last)
-			continue;
-		put(turn, s, OP_SAVEPOINT, kept, psprintf("SAVEPOINT ep_s%d", kept + 1))->savepoint.subid = levels[i];
-		kept++;
-	}
+	while (level > 0 && levels[level - 1] > last)
+		level--;
+	return level;
 }
 
 /*
- * Make the remote what the local transaction is: as it stands, with that many
- * of its savepoints kept.
+ * Undo what subtransactions that aborted have done.  The savepoint is still
+ * there after that, with nothing behind it.
+ */
+static EpSessionOp *
+put_rollback(EpTurn *turn, EpSession *s)
+{
+	int			place = outermost(s, EP_LEVEL_ABORTED);
+	EpSessionOp *op;
+
+	if (place >= s->nsavepoints)
+		return NULL;
+	op = put(turn, s, OP_ROLLBACK_TO, place, psprintf("ROLLBACK TO SAVEPOINT ep_s%d", place + 1));
+	op->savepoint.subid = s->savepoints[place].subid;
+	op->savepoint.end = EP_LEVEL_COMMITTED;
+	return op;
+}
+
+/*
+ * Make the savepoints of the remote those of the open subtransactions, with
+ * what was done in others kept or undone.  The last one that is rolled back
+ * to may serve the next subtransaction, as in a loop around an exception block
+ * it mostly does.
  */
 static void
 put_levels(EpTurn *turn, EpSession *s)
 {
 	int			kept = outermost(s, EP_LEVEL_COMMITTED);
+	int			level = first_level(s, kept);
 	bool		read_only = s->read_only_at >= 0 && s->read_only_at <= kept;
+	EpSessionOp *rollback = put_rollback(turn, s);
 
-	put_rollback(turn, s);
-	if (kept < s->nsavepoints)
+	if (rollback && rollback->place == kept && level < nlevels)
+	{
+		rollback->savepoint.subid = levels[level++];
+		rollback->savepoint.end = EP_LEVEL_OPEN;
+		kept++;
+	}
+	else if (kept < s->nsavepoints)
 		put(turn, s, OP_RELEASE, kept, psprintf("RELEASE SAVEPOINT ep_s%d", kept + 1));
-	put_savepoints(turn, s, kept);
+	for (; level < nlevels; level++, kept++)
+		put(turn, s, OP_SAVEPOINT, kept, psprintf("SAVEPOINT ep_s%d", kept + 1))->savepoint.subid = levels[level];
 	if (s->begun && s->read_only < 0 && !read_only && local_read_only())
 		put(turn, s, OP_READ_ONLY, 0, "SET TRANSACTION READ ONLY");
 }
@@ -376,12 +394,12 @@ ep_session_prelude(EpTurn *turn)
 	put_levels(turn, s);
 }
 
-/* The remote is left with n savepoints. */
+/* The remote is where it was before it made the savepoint at that place. */
 static void
-cut_savepoints(EpSession *s, int n)
+cut_savepoints(EpSession *s, int place)
 {
-	s->nsavepoints = n;
-	if (s->read_only_at > n)
+	s->nsavepoints = place;
+	if (s->read_only_at > place)
 		s->read_only_at = -1;
 }
 
@@ -407,17 +425,14 @@ ep_session_confirm(EpLease *lease)
 		case OP_READ_ONLY:
 			s->read_only_at = s->nsavepoints;
 			break;
-		case OP_SAVEPOINT:
-			Assert(s->nsavepoints < s->max_savepoints);
-			s->savepoints[s->nsavepoints++] = op->savepoint;
-			break;
-		case OP_ROLLBACK_TO:
-			cut_savepoints(s, op->place + 1);
-			/* it is still there, with nothing after it */
-			s->savepoints[op->place].end = EP_LEVEL_COMMITTED;
-			break;
 		case OP_RELEASE:
 			cut_savepoints(s, op->place);
+			break;
+		case OP_SAVEPOINT:
+		case OP_ROLLBACK_TO:
+			cut_savepoints(s, op->place);
+			Assert(s->nsavepoints == op->place && s->nsavepoints < s->max_savepoints);
+			s->savepoints[s->nsavepoints++] = op->savepoint;
 			break;
 		case OP_OTHER:
 			break;
@@ -445,7 +460,7 @@ end_level(EpSession *s, SubTransactionId subid, EpLevelEnd end)
 	}
 	for (int i = s->next_op; i < s->nops; i++)
 	{
-		if (s->ops[i].kind == OP_SAVEPOINT && s->ops[i].savepoint.subid == subid)
+		if (s->ops[i].savepoint.subid == subid && s->ops[i].savepoint.end == EP_LEVEL_OPEN)
 			s->ops[i].savepoint.end = end;
 	}
 }
@@ -510,8 +525,12 @@ static void
 pre_commit(void)
 {
 	phase = COMMITTING;
-	if (!dlist_is_empty(&sessions))
-		ep_session_commit_all(&sessions);
+	if (!dlist_is_empty(&sessions) && ep_session_commit_all(&sessions))
+	{
+		/* a cancel must not come between the commit of the remotes and the local one */
+		HOLD_CANCEL_INTERRUPTS();
+		cancel_held = true;
+	}
 	phase = COMMITTED;
 }
 
@@ -536,9 +555,14 @@ pre_prepare(void)
 
 /* The leases are given back by lease.c, after this. */
 static void
-end_transaction(void)
+end_transaction(bool commit)
 {
 	dlist_mutable_iter it;
+
+	/* what raised the error that led to an abort has done so by itself */
+	if (cancel_held && commit)
+		RESUME_CANCEL_INTERRUPTS();
+	cancel_held = false;
 
 	dlist_foreach_modify(it, &sessions)
 		leave_list(dlist_container(EpSession, node, it.cur));
@@ -559,9 +583,11 @@ xact_callback(XactEvent event, void *arg pg_attribute_unused())
 			pre_prepare();
 			break;
 		case XACT_EVENT_COMMIT:
-		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
-			end_transaction();
+			end_transaction(true);
+			break;
+		case XACT_EVENT_ABORT:
+			end_transaction(false);
 			break;
 		default:
 			break;

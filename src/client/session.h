@@ -64,6 +64,6 @@ extern void ep_session_reject(EpLease *lease);
 extern void ep_session_install(void);
 
 /* commit.c */
-extern void ep_session_commit_all(dlist_head *sessions);
+extern bool ep_session_commit_all(dlist_head *sessions);
 
 #endif							/* EP_SESSION_H */

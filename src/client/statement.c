@@ -268,6 +268,19 @@ ep_stmt_add(EpDescriptor *desc, int place, uint64 number, const EpStatement *stm
 	memory->hints[hint_of(memory, stmt->hash)] = place;
 }
 
+/*
+ * The statement at that place does not fit its text any more, and cannot be
+ * closed now: nobody finds it again, and its place is the first to be used.
+ */
+void
+ep_stmt_outdate(EpDescriptor *desc, int place)
+{
+	EpStmtSlot *slot = &ep_conn_stmts(&ep_conns[desc->slot])[place];
+
+	memset(slot->hash, 0, sizeof(slot->hash));
+	slot->last_used = 0;
+}
+
 /* Mark the statement as just used, and return it. */
 EpStmtSlot *
 ep_stmt_use(EpDescriptor *desc, int place)

@@ -28,6 +28,7 @@ extern int	ep_stmt_find(EpDescriptor *desc, int limit, const uint8 *hash);
 extern int	ep_stmt_make_room(EpDescriptor *desc, int limit, uint64 *victim);
 extern void ep_stmt_add(EpDescriptor *desc, int place, uint64 number, const EpStatement *stmt);
 extern void ep_stmt_describe(EpDescriptor *desc, int place, const EpRowDesc *rows);
+extern void ep_stmt_outdate(EpDescriptor *desc, int place);
 extern EpStmtSlot *ep_stmt_use(EpDescriptor *desc, int place);
 
 /* Row descriptions with names, remembered by this backend. */

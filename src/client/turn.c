@@ -87,6 +87,7 @@ ep_turn_begin(EpTurn *turn, EpLease *lease, const char *sql, bool dirty)
 	lease->used = true;
 	if (dirty)
 		turn->conn->dirty = true;
+	turn->in_transaction = turn->conn->tx_status != 'I';
 	lease->stats.query_count++;
 	ep_conn_set_query(turn->conn, sql);
 
@@ -606,6 +607,28 @@ send_rest(EpTurn *turn)
 		lost(turn, "The data of a COPY could not be sent.");
 }
 
+/* A transaction block has ended; not by COMMIT: it was rolled back. */
+static void
+count_transaction(EpTurn *turn, bool committed)
+{
+	turn->lease->stats.transaction_count++;
+	if (!committed)
+		turn->lease->stats.transaction_rollbacks++;
+}
+
+/* What the tag of a statement says about transaction blocks; how a ROLLBACK has ended tells ReadyForQuery. */
+static void
+note_transaction(EpTurn *turn, const char *tag)
+{
+	if (strcmp(tag, "BEGIN") == 0 || strcmp(tag, "START TRANSACTION") == 0)
+		turn->in_transaction = true;
+	else if (strcmp(tag, "COMMIT") == 0 && turn->in_transaction)
+	{
+		count_transaction(turn, true);
+		turn->in_transaction = false;
+	}
+}
+
 /* ReadyForQuery: the remote is at rest. */
 void
 ep_turn_ready(EpTurn *turn, const EpMessage *msg)
@@ -620,6 +643,9 @@ ep_turn_ready(EpTurn *turn, const EpMessage *msg)
 	turn->conn->tx_status = status;
 	if (!turn->naming)
 		ep_turn_settle_settings(turn);
+	if (turn->in_transaction && status == 'I')
+		count_transaction(turn, false);
+	turn->in_transaction = status != 'I';
 }
 
 /* Can what has this command tag leave nothing in the session but what its text would show? */
@@ -674,6 +700,7 @@ ep_turn_complete(EpTurn *turn, const EpMessage *msg, EpOutcome *outcome)
 	}
 	outcome->rows = count_of_tag(outcome->tag);
 
+	note_transaction(turn, outcome->tag);
 	if (!tag_is_harmless(tag))
 	{
 		turn->conn->dirty = true;

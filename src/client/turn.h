@@ -40,6 +40,7 @@ typedef struct EpTurn
 	uint64		rows;			/* that were received */
 	uint64		bytes_in;		/* counters of the wire at the beginning */
 	uint64		bytes_out;
+	bool		in_transaction; /* the remote is in a transaction block */
 	bool		naming;			/* the answer to SET application_name comes first */
 	int			nsteps;			/* statements of ours before the caller's, under the same Sync */
 	int			next_step;		/* the first that is not answered yet */

@@ -85,7 +85,8 @@ put_queries(EpView *view, const EpPoolStats *stats)
 static void
 put_upkeep(EpView *view, const EpPoolStats *stats)
 {
-	ep_put_nulls(view, 2);		/* transaction_count, transaction_rollbacks */
+	ep_put_bigint(view, stats->transaction_count);
+	ep_put_bigint(view, stats->transaction_rollbacks);
 	ep_put_bigint(view, stats->reset_count);
 	ep_put_bigint(view, stats->validation_count);
 	ep_put_bigint(view, stats->validation_failures);
@@ -201,7 +202,9 @@ put_conn_stats(EpView *view, const EpConnStats *stats)
 	ep_put_bigint(view, stats->validation_failures);
 	ep_put_ratio(view, stats->validation_failures, stats->validation_count);
 	ep_put_bigint(view, stats->reset_count);
-	ep_put_nulls(view, 3);		/* transaction_count, transaction_rollbacks, rollback_rate */
+	ep_put_bigint(view, stats->transaction_count);
+	ep_put_bigint(view, stats->transaction_rollbacks);
+	ep_put_ratio(view, stats->transaction_rollbacks, stats->transaction_count);
 }
 
 static void

@@ -160,8 +160,21 @@ SELECT sum(prepared_statements) > 0 AS prepared FROM enhanced_pool.connection_me
 SELECT enhanced_pool.exec('view_open', 'DISCARD ALL');
 
 -- What is not counted yet is unknown, not zero
-SELECT p50_wait_time, p99_query_time, transaction_count, transaction_rollbacks
+SELECT p50_wait_time, p99_query_time
   FROM enhanced_pool.pool_metrics WHERE pool = 'view_open';
+
+-- Transactions, but not those of statements by themselves
+SELECT transaction_count, transaction_rollbacks FROM enhanced_pool.pool_metrics WHERE pool = 'view_open';
+SELECT max(transaction_count) AS transactions, max(rollback_rate) AS rate FROM enhanced_pool.connection_metrics WHERE pool = 'view_open';
+BEGIN;
+SELECT enhanced_pool.exec(enhanced_pool.session('view_open'), 'SELECT 1');
+COMMIT;
+BEGIN;
+SELECT enhanced_pool.acquire('view_open') AS lease \gset
+SELECT enhanced_pool.exec(:lease, 'BEGIN');
+SELECT enhanced_pool.exec(:lease, 'ROLLBACK');
+COMMIT;
+SELECT transaction_count, transaction_rollbacks FROM enhanced_pool.pool_metrics WHERE pool = 'view_open';
 
 -- How busy it is and was: a pool that is younger than a span has the average of its life
 SELECT avg_load_1m BETWEEN 0 AND 1 AS last_minute, abs(avg_load_1m - avg_load_15m) < 0.1 AS much_the_same_for_longer
