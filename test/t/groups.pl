@@ -251,6 +251,16 @@ $_->quit foreach @crowd;
 pool_rests('one');
 pool_rests('two');
 
+# Who comes while a group has the only connection does not wait for its end.
+begin_query($session, q{SELECT count(*) FROM enhanced_pool.run_parallel('one', } . operations(300, 'SELECT pg_sleep(0.1), %s') . ')');
+remote_is('count(*) = 1', 'a group has the only connection');
+is($local->safe_psql('postgres', q{SELECT enhanced_pool.exec('one', 'SELECT 1')}), 1, 'somebody else is served');
+is($local->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%run_parallel%' AND pid <> pg_backend_pid()}),
+	1, 'while the group goes on');
+$local->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%run_parallel%' AND pid <> pg_backend_pid()});
+like((end_query($session))[1], qr/57014/, 'until it is canceled');
+pool_rests('one');
+
 # ------------------------------------------------------ more waits than there are places
 
 # One group that waits for thousands of connections leaves the others one wait at a
