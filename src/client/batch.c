@@ -654,6 +654,9 @@ ep_batch_run(EpLease *lease, EpBatchStatement *statements, int n, const char *is
 		ep_turn_await_prelude(&b->turn);
 	if (b->turn.deadline_us != 0)
 		b->query_timeout_us = b->turn.deadline_us - b->turn.started_us;
+	/* in front of our own BEGIN, and not a part of what it begins */
+	if (!b->inside)
+		ep_turn_await_prelude(&b->turn);
 	b->current = -2;
 	expect_next(b);
 	put_all(b);

@@ -10,6 +10,8 @@
 
 #include "postgres.h"
 
+#include "compat.h"
+
 typedef struct EpCaught
 {
 	ErrorData  *error;

@@ -251,11 +251,22 @@ $_->quit foreach @crowd;
 pool_rests('one');
 pool_rests('two');
 
+# Who comes while a group has the only connection does not wait for its end.
+begin_query($session, q{SELECT count(*) FROM enhanced_pool.run_parallel('one', } . operations(300, 'SELECT pg_sleep(0.1), %s') . ')');
+remote_is('count(*) = 1', 'a group has the only connection');
+is($local->safe_psql('postgres', q{SELECT enhanced_pool.exec('one', 'SELECT 1')}), 1, 'somebody else is served');
+is($local->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%run_parallel%' AND pid <> pg_backend_pid()}),
+	1, 'while the group goes on');
+$local->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%run_parallel%' AND pid <> pg_backend_pid()});
+like((end_query($session))[1], qr/57014/, 'until it is canceled');
+pool_rests('one');
+
 # ------------------------------------------------------ more waits than there are places
 
-# One group that waits for thousands of connections leaves the others one wait at a
-# time, which is enough.
-define_pool($local, $remote, 'hole', host => '127.0.0.1', port => $frozen_port, connect_timeout => '60s', max_size => 10000, @fixed);
+# One group that waits for thousands of connections, which nobody opens, leaves the
+# others one wait at a time, which is enough.
+define_pool($local, $remote, 'hole', max_size => 10000, acquire_timeout => 0, @fixed);
+$local->safe_psql('postgres', q{SELECT enhanced_pool.pause('hole')});
 my @hogged;
 
 foreach my $round (1 .. 2)
@@ -271,11 +282,11 @@ foreach my $round (1 .. 2)
 	$session->query_safe(q{BEGIN; SELECT enhanced_pool.acquire('one')});
 	$victim = start_session($local);
 	begin_query($victim, q{SELECT count(*), bool_and(success) FROM enhanced_pool.run_parallel('two', } . operations(20, 'SELECT %s') . q{ || array_fill('SELECT 1'::text, ARRAY[3]))});
-	is((end_query($victim))[0], '23|t', 'another one gets through without');
+	is(join('', end_query($victim)), '23|t', 'another one gets through without');
 	begin_query($victim, q{SELECT pool, success FROM enhanced_pool.broadcast(ARRAY['one', 'two'], 'SELECT 1')});
 	ok($local->poll_query_until('postgres', "SELECT count(*) = 1 FROM enhanced_pool.waiters WHERE pid <> $hog_pid"), 'or with one place');
 	$session->query_safe('COMMIT');
-	is((end_query($victim))[0], "one|t\ntwo|t", 'and is served');
+	is(join('', end_query($victim)), "one|t\ntwo|t", 'and is served');
 	$local->safe_psql('postgres', "SELECT " . ($round == 1 ? 'pg_cancel_backend' : 'pg_terminate_backend') . "($hog_pid)");
 	ok($local->poll_query_until('postgres', 'SELECT count(*) = 0 FROM enhanced_pool.waiters'), 'no waiter is left');
 	$victim->quit;
