@@ -303,6 +303,7 @@ join(Attempt *a, EpPool *pool)
 	me->wait_start = GetCurrentTimestamp();
 	me->wait_start_us = ep_now_us();
 	me->deadlock = false;
+	stand->pool = (int) (pool - ep_pools);
 	ep_queue_join(pool, stand->entry, a->kind);
 	pool->stats.wait_count++;
 	pool->last_acquire_us = me->wait_start_us;

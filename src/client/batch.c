@@ -389,7 +389,11 @@ take_message(Batch *b, const EpMessage *msg)
 			take_ready(b, msg);
 			break;
 		default:
-			/* COPY, of which the text did not tell, among others: nobody knows how to go on */
+
+			/*
+			 * COPY, of which the text did not tell, among others: nobody
+			 * knows how to go on
+			 */
 			ep_turn_unexpected(&b->turn, msg);
 	}
 }
@@ -479,7 +483,10 @@ undo(Batch *b)
 {
 	char		status = ep_conns[b->lease->slot].tx_status;
 
-	/* at the very beginning, or at the COMMIT: there is nothing of ours any more */
+	/*
+	 * at the very beginning, or at the COMMIT: there is nothing of ours any
+	 * more
+	 */
 	if (status == 'I' || (b->inside && b->current < 0))
 		return;
 	if (ep_capture(do_undo, b))
@@ -496,15 +503,15 @@ raise_undone(Batch *b)
 	if (b->stopped)
 	{
 		if (b->stop)
-			ep_raise_caught(b->stop, pool, "Nothing of the transaction was done.");
+			ep_raise_caught(b->stop, pool, "All operations were rolled back.");
 		CHECK_FOR_INTERRUPTS();
 	}
 	if (b->current >= 0 && b->current < b->n)
-		detail = psprintf("Operation %d of %d failed, and nothing of the transaction was done.", b->current + 1, b->n);
+		detail = psprintf("Operation %d of %d failed, and all were rolled back.", b->current + 1, b->n);
 	else if (b->current == b->n)
-		detail = psprintf("All %d operations succeeded, but the transaction could not be committed.", b->n);
+		detail = psprintf("All %d operations succeeded, but %s failed, and all were rolled back.", b->n, b->close);
 	if (b->local && !b->turn.failed)
-		ep_raise_caught(b->local, pool, "Nothing of the transaction was done.");
+		ep_raise_caught(b->local, pool, "All operations were rolled back.");
 	if (b->turn.failed)
 		ep_raise_caught(ep_capture(do_raise_remote, b), pool, detail);
 	ereport(ERROR,
@@ -531,7 +538,11 @@ outcome_is_open(const Batch *b)
 {
 	if (b->inside || !b->close_sent || b->done || b->rolled_back || b->turn.lease->syncs == 0)
 		return false;
-	/* answers come in order: who says goodbye before the COMMIT has not come to it */
+
+	/*
+	 * answers come in order: who says goodbye before the COMMIT has not come
+	 * to it
+	 */
 	return !(b->turn.fatal && b->current < b->n) && !(b->turn.failed && !b->turn.fatal);
 }
 
@@ -601,7 +612,7 @@ raise_lost(Batch *b)
 	if (b->lease->kind != EP_KIND_STATEMENT)
 		ep_lease_mark_broken(b->lease);
 	if (b->lost)
-		ep_raise_caught(b->lost, b->lease->ref->name, "Nothing of the transaction was done.");
+		ep_raise_caught(b->lost, b->lease->ref->name, "All operations were rolled back.");
 	raise_undone(b);
 }
 

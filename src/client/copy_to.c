@@ -122,7 +122,9 @@ take_name(EpReceiver *self, int nfields, const EpField *fields)
 	MemoryContext caller = MemoryContextSwitchTo(r->context);
 
 	if (nfields != 1 || fields[0].len < 0)
-		elog(ERROR, "unexpected answer of the remote catalog");
+		ereport(ERROR,
+				(errcode(ERRCODE_PROTOCOL_VIOLATION),
+				 errmsg("remote server sent a column without a name")));
 	(void) pg_verifymbstr(fields[0].data, fields[0].len, false);
 	r->names = lappend(r->names, makeString(pnstrdup(fields[0].data, fields[0].len)));
 	MemoryContextSwitchTo(caller);

@@ -315,7 +315,6 @@ drain(EpLease *lease)
 	}
 	send_rest(lease);
 	ep_wire_shrink(wire);
-	lease->copy_in = false;
 	lease->need_drain = false;
 }
 
@@ -389,6 +388,7 @@ ep_lease_enter(EpLease *lease)
 	lease->used = true;
 	if (lease->need_drain)
 		drain(lease);
+	lease->copy_in = false;		/* also if nothing of a COPY was sent */
 	if (lease->cancel_sent)
 		await_cancel(lease);
 }

@@ -109,7 +109,7 @@ raise_copy(void)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("COPY is not possible in execute"),
-			 errhint("Read with SELECT and write with INSERT; data cannot be streamed through it.")));
+			 errhint("Use enhanced_pool.copy_to or enhanced_pool.copy_from.")));
 }
 
 /* ----------------------------------------------------------- messages to send */

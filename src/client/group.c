@@ -352,7 +352,10 @@ look(Loop *loop)
 	{
 		Member	   *member = &loop->members[i];
 
-		/* from the last: one that ends has its place taken by one that was looked at */
+		/*
+		 * from the last: one that ends has its place taken by one that was
+		 * looked at
+		 */
 		for (int j = member->nwaits - 1; j >= 0 && j < member->nwaits; j--)
 			(void) step_wait(loop, member, j);
 	}
@@ -637,7 +640,10 @@ ep_group_run(EpGroup *group)
 	loop->next_look = ep_now_us() + LOOK_MS * 1000;
 	sort_operations(loop);
 
-	/* the password rule asks for this with errors captured: it is kept from now on */
+	/*
+	 * the password rule asks for this with errors captured: it is kept from
+	 * now on
+	 */
 	for (int i = 0; i < loop->nmembers; i++)
 		(void) superuser_arg(loop->members[i].ref->role);
 

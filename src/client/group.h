@@ -58,12 +58,15 @@ typedef struct EpGroup
 	const char *name;			/* of the leases, or NULL */
 
 	/*
-	 * Make the receiver of an operation that is about to begin, in the current
-	 * memory context, which ends with the operation.
+	 * Make the receiver of an operation that is about to begin, in the
+	 * current memory context, which ends with the operation.
 	 */
 	EpReceiver *(*make_receiver) (EpOperation *op);
 
-	/* Take the result of one that succeeded, into the current memory context, which outlives it. */
+	/*
+	 * Take the result of one that succeeded, into the current memory context,
+	 * which outlives it.
+	 */
 	void		(*collect) (EpOperation *op);
 } EpGroup;
 

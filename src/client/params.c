@@ -525,7 +525,7 @@ ep_params_from_call(FunctionCallInfo fcinfo, int first)
  * memory context and points into the array.  Raises 54023 for too many.
  */
 EpParams *
-ep_params_from_texts(ArrayType *array)
+ep_params_from_texts(ArrayType * array)
 {
 	EpParams   *params;
 	Scratch    *scratch;

@@ -38,8 +38,8 @@ typedef struct EpCallSite
 extern EpCallSite *ep_call_site(FunctionCallInfo fcinfo);
 extern Oid	ep_call_argtype(FunctionCallInfo fcinfo, int arg);
 extern EpParams *ep_params_from_call(FunctionCallInfo fcinfo, int first);
-extern EpParams *ep_params_from_texts(ArrayType *array);
-extern ArrayType *ep_params_as_texts(FunctionCallInfo fcinfo, int first);
+extern EpParams *ep_params_from_texts(ArrayType * array);
+extern ArrayType * ep_params_as_texts(FunctionCallInfo fcinfo, int first);
 
 extern bool ep_type_prints_names(Oid type);
 extern int	ep_text_modes_begin(bool names);

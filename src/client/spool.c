@@ -104,7 +104,7 @@ ep_receive_spool(void)
 
 /* Cut a row into fields, which point into it. */
 static void
-cut_row(const bytea *row, EpField *fields, int n)
+cut_row(const bytea * row, EpField *fields, int n)
 {
 	const char *p = VARDATA_ANY(row);
 

@@ -190,7 +190,9 @@ ep_acquire_step(EpAcquire *w, uint64 deadline_us, bool optional, EpLease **lease
 			case GOT:
 				w->found = found->number;
 				cold = !ep_descriptor_is_warm(found->slot, found->conn_id);
+				w->a.deadline_us = 0;	/* the worker gets its 2 s, and no more */
 				usable = ep_attempt_make_ready(&w->a, found);
+				w->a.deadline_us = w->a.timeout_s < 0 ? PG_UINT64_MAX : deadline_us;
 				w->found = 0;
 
 				/*

@@ -153,7 +153,7 @@ enhanced_pool_run_parallel(PG_FUNCTION_ARGS)
 	given = ep_arg_operations(fcinfo, 1, &group.n);
 	group.max_parallel = arg_max_parallel(fcinfo, 2);
 	group.timeout_s = ep_arg_deadline(fcinfo, 3);
-	group.name = PG_ARGISNULL(4) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(4));
+	group.name = ep_arg_lease_name(fcinfo, 4);
 	capture = arg_captures(fcinfo, 5);
 	InitMaterializedSRF(fcinfo, 0);
 	ref = ep_arg_pool(fcinfo, 0);
@@ -210,14 +210,14 @@ arg_isolation(FunctionCallInfo fcinfo, int arg, const Place *place)
 static const char *
 arg_name(FunctionCallInfo fcinfo, int arg, const Place *place)
 {
-	if (PG_ARGISNULL(arg))
-		return NULL;
-	if (place->lease)
+	const char *name = ep_arg_lease_name(fcinfo, arg);
+
+	if (name && place->lease)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a lease cannot be given another name"),
 				 errhint("Name it with enhanced_pool.acquire.")));
-	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
+	return name;
 }
 
 static EpBatchStatement *

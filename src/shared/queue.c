@@ -226,7 +226,11 @@ ep_queue_wake_all(const EpPool *pool)
 	{
 		if (*(volatile int *) &ep_backends[entry].waiting_pool != place)
 			continue;
-		/* one who has left meanwhile may be anybody: he looks once for nothing */
+
+		/*
+		 * one who has left meanwhile may be anybody: he looks once for
+		 * nothing
+		 */
 		pg_read_barrier();
 		ep_wake_proc(*(volatile int *) &ep_backends[entry].proc);
 	}

@@ -78,6 +78,7 @@ SELECT error_of($$SELECT enhanced_pool.run_parallel('group_a', ARRAY[enhanced_po
 SELECT error_of($$SELECT enhanced_pool.run_parallel('group_a', ARRAY[ROW(NULL, NULL, NULL)::enhanced_pool.operation])$$);
 SELECT error_of($$SELECT enhanced_pool.run_parallel('group_a', ARRAY['SELECT 1'], max_parallel => 0)$$);
 SELECT error_of($$SELECT enhanced_pool.run_parallel('group_a', ARRAY['SELECT 1'], timeout => '-1s')$$);
+SELECT error_of($$SELECT enhanced_pool.run_parallel('group_a', ARRAY['SELECT 1'], name => repeat('x', 64))$$);
 SELECT error_of($$SELECT enhanced_pool.run_parallel('group_a', ARRAY['SELECT 1'], on_error => 'ignore')$$);
 SELECT error_of($$SELECT enhanced_pool.run_parallel('group_a', ARRAY['SELECT 1'], on_error => NULL)$$);
 SELECT error_of($$SELECT enhanced_pool.run_parallel('nowhere', ARRAY['SELECT 1'], on_error => 'capture')$$);
@@ -172,6 +173,28 @@ SELECT state FROM enhanced_pool.leases WHERE lease = :lease;
 SELECT enhanced_pool.exec(:lease, 'COMMIT');
 SELECT * FROM enhanced_pool.execute(:lease, 'SELECT id, balance FROM account ORDER BY id') AS t(id int, balance int);
 COMMIT;
+
+-- on a session: a savepoint in the transaction that follows the local one
+BEGIN;
+SELECT enhanced_pool.session('group_a') AS session \gset
+SELECT shown(r) FROM enhanced_pool.run_in_transaction(:session, ARRAY['UPDATE account SET balance = 100 WHERE id = 1', 'SELECT balance FROM account WHERE id = 1']) r;
+SELECT error_of(format($$SELECT enhanced_pool.run_in_transaction(%s, ARRAY['UPDATE account SET balance = 101 WHERE id = 1', 'SELECT 1/0'])$$, :session));
+SELECT error_of(format($$SELECT enhanced_pool.run_in_transaction(%s, ARRAY['UPDATE account SET balance = 101 WHERE id = 1', 'SELECT pg_sleep(600)'], timeout => '100ms')$$, :session));
+SELECT error_of(format($$SELECT enhanced_pool.run_in_transaction(%s, ARRAY['COMMIT'])$$, :session));
+SELECT error_of(format($$SELECT enhanced_pool.run_in_transaction(%s, ARRAY['SELECT 1'], 'serializable')$$, :session));
+SAVEPOINT s;
+SELECT shown(r) FROM enhanced_pool.run_in_transaction(:session, ARRAY['UPDATE account SET balance = 102 WHERE id = 1']) r;
+ROLLBACK TO SAVEPOINT s;
+SELECT shown(r) FROM enhanced_pool.run_in_transaction(:session, ARRAY['SELECT balance FROM account WHERE id = 1', 'UPDATE account SET balance = 103 WHERE id = 3']) r;
+-- seen by nobody else yet
+SELECT * FROM enhanced_pool.execute('group_a', 'SELECT id, balance FROM account WHERE id IN (1, 3) ORDER BY id') AS t(id int, balance int);
+COMMIT;
+SELECT * FROM enhanced_pool.execute('group_a', 'SELECT id, balance FROM account WHERE id IN (1, 3) ORDER BY id') AS t(id int, balance int);
+BEGIN;
+SELECT enhanced_pool.session('group_a') AS session \gset
+SELECT shown(r) FROM enhanced_pool.run_in_transaction(:session, ARRAY['DELETE FROM account']) r;
+ROLLBACK;
+SELECT * FROM enhanced_pool.execute('group_a', 'SELECT count(*) FROM account') AS t(n int);
 
 SELECT enhanced_pool.exec('group_a', 'DROP TABLE account');
 DROP SERVER group_a CASCADE;

@@ -251,6 +251,39 @@ $_->quit foreach @crowd;
 pool_rests('one');
 pool_rests('two');
 
+# ------------------------------------------------------ more waits than there are places
+
+# One group that waits for thousands of connections leaves the others one wait at a
+# time, which is enough.
+define_pool($local, $remote, 'hole', host => '127.0.0.1', port => $frozen_port, connect_timeout => '60s', max_size => 10000, @fixed);
+my @hogged;
+
+foreach my $round (1 .. 2)
+{
+	my $hog = start_session($local);
+	my $hog_pid = $hog->query_safe('SELECT pg_backend_pid()');
+
+	begin_query($hog, q{SELECT count(*) FROM enhanced_pool.run_parallel('hole', array_fill('SELECT 1'::text, ARRAY[9000]))});
+	ok( $local->poll_query_until('postgres',
+			"SELECT count(*) > 2000 AND EXISTS (SELECT FROM pg_stat_activity WHERE pid = $hog_pid AND wait_event_type = 'Extension') FROM enhanced_pool.waiters WHERE pid = $hog_pid"),
+		'a group waits as often as it can');
+	push @hogged, $local->safe_psql('postgres', "SELECT count(*) FROM enhanced_pool.waiters WHERE pid = $hog_pid");
+	$session->query_safe(q{BEGIN; SELECT enhanced_pool.acquire('one')});
+	$victim = start_session($local);
+	begin_query($victim, q{SELECT count(*), bool_and(success) FROM enhanced_pool.run_parallel('two', } . operations(20, 'SELECT %s') . q{ || array_fill('SELECT 1'::text, ARRAY[3]))});
+	is((end_query($victim))[0], '23|t', 'another one gets through without');
+	begin_query($victim, q{SELECT pool, success FROM enhanced_pool.broadcast(ARRAY['one', 'two'], 'SELECT 1')});
+	ok($local->poll_query_until('postgres', "SELECT count(*) = 1 FROM enhanced_pool.waiters WHERE pid <> $hog_pid"), 'or with one place');
+	$session->query_safe('COMMIT');
+	is((end_query($victim))[0], "one|t\ntwo|t", 'and is served');
+	$local->safe_psql('postgres', "SELECT " . ($round == 1 ? 'pg_cancel_backend' : 'pg_terminate_backend') . "($hog_pid)");
+	ok($local->poll_query_until('postgres', 'SELECT count(*) = 0 FROM enhanced_pool.waiters'), 'no waiter is left');
+	$victim->quit;
+	eval { $hog->quit };
+}
+is($hogged[1], $hogged[0], 'every place was given back');
+drop_pool($local, 'hole');
+
 # ----------------------------------------------------------------- transactions
 
 $local->safe_psql('postgres', q{SELECT enhanced_pool.exec('two', 'CREATE TABLE t (i int)')});
@@ -279,7 +312,7 @@ begin_query($session, q{SELECT * FROM enhanced_pool.run_in_transaction('two', AR
 remote_is('count(*) = 1', 'a transaction is under way');
 $remote->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ep_user' AND state = 'active'});
 ($out, $err) = end_query($session);
-like($err, qr/57P01: .*\nDETAIL:  (Operation 2 of 2 failed, and n|N)othing of the transaction was done/, 'lost before');
+like($err, qr/57P01: .*\nDETAIL:  (Operation 2 of 2 failed, and a|A)ll (operations )?were rolled back/, 'lost before');
 is($local->safe_psql('postgres', q{SELECT * FROM enhanced_pool.execute('two', 'SELECT count(*) FROM t') AS t(n int)}), 0, 'nothing was done');
 
 # A backend that is killed leaves nothing.
@@ -297,7 +330,7 @@ is($local->safe_psql('postgres', q{SELECT * FROM enhanced_pool.execute('two', 'S
 is($local->safe_psql('postgres', q{SET enhanced_pool.query_timeout = '900ms'; SELECT count(*) FROM enhanced_pool.run_in_transaction('two', array_fill('INSERT INTO t SELECT 1 FROM pg_sleep(0.4)'::text, ARRAY[4]))}),
 	4, 'operations that take less than query_timeout each');
 fails_with($local, q{SET enhanced_pool.query_timeout = '200ms'; SELECT enhanced_pool.run_in_transaction('two', ARRAY['INSERT INTO t VALUES (2)', 'INSERT INTO t SELECT 2 FROM pg_sleep(600)'])},
-	qr/57014: canceling remote statement due to query_timeout\nDETAIL:  Nothing of the transaction was done\./, 'and one that takes more');
+	qr/57014: canceling remote statement due to query_timeout\nDETAIL:  All operations were rolled back\./, 'and one that takes more');
 is($local->safe_psql('postgres', q{SELECT * FROM enhanced_pool.execute('two', 'SELECT count(*) FROM t') AS t(n int)}), 4, 'which undoes all');
 
 $session->quit;
