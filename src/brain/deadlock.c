@@ -87,7 +87,7 @@ ep_deadlock_victim(EpDeadPool *pools, int npools, EpDeadWaiter *waiters, int nwa
 	for (int i = 0; i < nwaiters; i++)
 	{
 		Assert(waiters[i].pool >= 0 && waiters[i].pool < npools);
-		waiters[i].live = waiters[i].busy || pools[waiters[i].pool].live ||
+		waiters[i].live = waiters[i].busy || can_be_served(&pools[waiters[i].pool], waiters[i].session) ||
 			goes_on(pools, waiters, nwaiters, waiters[i].proc);
 		if (!waiters[i].live && (victim < 0 || waiters[i].since_us > waiters[victim].since_us))
 			victim = i;

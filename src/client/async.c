@@ -251,7 +251,7 @@ typedef struct Wait
 	int			n;
 	uint64		deadline_us;	/* 0: none */
 	WaitEventSet *set;
-	uint32	   *events;			/* that the set waits for, by lease; each follows the latch and the postmaster */
+	uint32	   *events;			/* by lease, in the set after latch and postmaster */
 } Wait;
 
 static bool

@@ -58,7 +58,10 @@ typedef struct EpLease
 	bool		broken;
 	bool		used;			/* ran at least one statement */
 
-	/* async.c: a statement that was sent and whose result nobody has taken; not in_use meanwhile */
+	/*
+	 * async.c: a statement that was sent and whose result nobody has taken;
+	 * not in_use meanwhile
+	 */
 	struct EpAsync *pending;
 
 	/* notify.c */

@@ -196,7 +196,7 @@ ep_notify_is_ready(EpLease *lease)
 static bool
 read_resting(EpLease *lease)
 {
-	EpTurn		turn = {.lease = lease,.conn = &ep_conns[lease->slot],.wire = &lease->desc->wire};
+	EpTurn		turn = {.lease = lease, .conn = &ep_conns[lease->slot], .wire = &lease->desc->wire};
 	EpWire	   *wire = turn.wire;
 	EpMessage	msg;
 	EpWireSurvey survey;
