@@ -300,8 +300,9 @@ subtest idle_in_session_timeout => sub {
 	# one that has run nothing
 	open_session(0, 'idle');
 	ok(poll_until { slurp_file($local->logfile) =~ /(?:pool "idle": session \d+ of process \d+ was rolled back: idle for longer than 0\.3 s.*?){5}/s }, 'it is told in the log');
-	like(error_of(0, "SELECT enhanced_pool.release(:s);"), qr/ERROR:  25P03/, 'releasing it is no way out');
-	$sessions[0]->query_safe('ROLLBACK');
+	like(error_of(0, "SAVEPOINT a; SELECT enhanced_pool.release(:s);"), qr/ERROR:  25P03/, 'releasing it is no way out');
+	$sessions[0]->query_safe('ROLLBACK TO a');
+	like(error_of(0, 'COMMIT;'), qr/ERROR:  25P03/, 'though nothing is lost, it is not committed either');
 
 	is($local->safe_psql('postgres', 'SELECT count(*) FROM here'), '0', 'nothing was committed here');
 	is($local->safe_psql('postgres', "SELECT count(*), bool_and(conn_id IS NOT NULL AND (detail->>'lease') IS NOT NULL) FROM enhanced_pool.events WHERE kind = 'timeout' AND pool = 'idle' AND detail->>'reason' = 'idle_in_session_timeout' AND (detail->>'timeout')::float = 0.3"),
