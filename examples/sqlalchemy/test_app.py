@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import logging
 import os
 import unittest
 import uuid
@@ -24,7 +25,9 @@ from models import NewUser, Order, User
 from queries import acquire, remote_exec, remote_select, remote_session, users
 
 MAX_SIZE = 4  # of the pool, in local.sql
-UTC = dt.timezone.utc
+
+# unittest puts asyncio into debug mode, which tells of each slow step
+logging.getLogger("asyncio").setLevel(logging.ERROR)
 
 
 class Case(unittest.IsolatedAsyncioTestCase):
@@ -69,6 +72,7 @@ class Reading(Case):
     async def test_entity_from_statement(self) -> None:
         async with self.sessions() as db:
             user = await app.user_by_email(db, "u7@example.com")
+            assert user is not None
             self.assertIsInstance(user, User)
             self.assertEqual((user.id, user.name, user.credit, user.tags, user.profile), (7, "user 7", 100, ["group 1"], {"level": 7}))
             self.assertEqual(user.created.utcoffset(), dt.timedelta(0))
