@@ -16,23 +16,24 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.orm import sessionmaker
 
 from models import NewUser, Order, User
-from queries import pool_metrics, remote_exec, remote_select, remote_session, users
+from queries import declare_users, fetch_users, pool_metrics, remote_exec, remote_select, remote_session, users
 
 POOL = "analytics"
+DEFAULT_URL = "postgresql+asyncpg://app:app@localhost/shop"
 
 
 def make_engine(url: Optional[str] = None, **options: Any) -> AsyncEngine:
-    """The engine of the local database.  Its pool is of local connections; remote ones are no business of SQLAlchemy's.
+    """The engine of the local database.  Its pool is of local connections; SQLAlchemy knows nothing of remote ones.
 
     SQLAlchemy drops the connection of a task that is cancelled.  With client_connection_check_interval the local server
     notices that while it waits for the remote one, and cancels the remote statement.
     """
     options.setdefault("connect_args", {"server_settings": {"client_connection_check_interval": "500ms"}})
-    return create_async_engine(url or os.environ.get("SHOP_URL", "postgresql+asyncpg://app:app@localhost/shop"), **options)
+    return create_async_engine(url or os.environ.get("SHOP_URL", DEFAULT_URL), **options)
 
 
 def make_sessions(engine: AsyncEngine) -> sessionmaker:
-    # Objects stay usable after commit: an expired one would be loaded again behind an attribute, which asyncio cannot do.
+    """AsyncSessions whose objects stay usable after commit: an expired one would be loaded behind an attribute."""
     return sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
 
 
@@ -60,20 +61,20 @@ async def count_users(db: AsyncSession, pattern: str) -> int:
     SQLAlchemy's business, too (``:name`` would be a parameter there): so the remote statement is one of them.
     """
     statement = text(
-        "SELECT t.n FROM enhanced_pool.execute(CAST(:pool AS text), CAST(:remote AS text), CAST(:pattern AS text)) AS t(n bigint)"
+        """SELECT t.n
+           FROM enhanced_pool.execute('analytics', CAST(:remote AS text), CAST(:pattern AS text)) AS t(n bigint)"""
     )
-    return await db.scalar(
-        statement, {"pool": POOL, "remote": "SELECT count(*) FROM users WHERE name LIKE $1", "pattern": pattern}
-    )
+    remote = "SELECT count(*) FROM users WHERE name LIKE $1"
+    return await db.scalar(statement, {"remote": remote, "pattern": pattern})
 
 
 async def user_by_email(db: AsyncSession, email: str) -> Optional[User]:
     """An entity, from a remote statement with a parameter."""
-    return await db.scalar(select(User).from_statement(users("email = $1", email)))
+    return await db.scalar(select(User).from_statement(users("WHERE email = $1", email)))
 
 
 async def users_with_tags(db: AsyncSession, tags: Sequence[str]) -> list[User]:
-    return list(await db.scalars(select(User).from_statement(users("tags && $1", list(tags)))))
+    return list(await db.scalars(select(User).from_statement(users("WHERE tags && $1 ORDER BY id", list(tags)))))
 
 
 async def newest_users(db: AsyncSession, limit: int) -> list[NewUser]:
@@ -98,11 +99,8 @@ async def orders_with_names(db: AsyncSession) -> list[tuple[int, str, str]]:
 async def every_user(db: AsyncSession, batch: int = 500) -> AsyncIterator[User]:
     """All users, ``batch`` of them in memory: a cursor of the remote server, in a remote session."""
     session = await db.scalar(remote_session(POOL))
-    columns = {c.name: c.type for c in User.__table__.columns}
-    await db.execute(
-        remote_exec(session, f"DECLARE every_user NO SCROLL CURSOR FOR SELECT {', '.join(columns)} FROM users ORDER BY id")
-    )
-    fetch = select(User).from_statement(remote_select(session, f"FETCH {int(batch)} FROM every_user", columns=columns))
+    await db.execute(declare_users(session, "every_user", "ORDER BY id"))
+    fetch = select(User).from_statement(fetch_users(session, "every_user", batch))
     while found := list(await db.scalars(fetch)):
         for user in found:
             yield user
@@ -115,7 +113,7 @@ async def names_of(sessions: sessionmaker, ids: Iterable[int]) -> dict[int, str]
 
     async def name_of(user_id: int) -> tuple[int, str]:
         async with sessions() as db:
-            user = await db.scalar(select(User).from_statement(users("id = $1", user_id)))
+            user = await db.scalar(select(User).from_statement(users("WHERE id = $1", user_id)))
             return user.id, user.name
 
     return dict(await asyncio.gather(*map(name_of, ids)))
@@ -138,7 +136,8 @@ async def place_order(db: AsyncSession, user_id: int, item: str, price: Decimal)
     db.add(order)
     await db.flush()
     session = await db.scalar(remote_session(POOL))
-    if await db.scalar(remote_exec(session, "UPDATE users SET credit = credit - $1 WHERE id = $2", price, user_id)) != 1:
+    pay = remote_exec(session, "UPDATE users SET credit = credit - $1 WHERE id = $2", price, user_id)
+    if await db.scalar(pay) != 1:
         raise LookupError(f"there is no user {user_id}")
     return order
 

@@ -1,8 +1,8 @@
 """Calls of enhanced_pool as SQLAlchemy expressions.
 
-Nothing here talks to a server; what these functions return goes to ``AsyncSession.execute`` or ``scalar``.  The remote
-statement is a parameter of the local one, so neither SQLAlchemy nor asyncpg ever looks into it: its ``$1``, ``:``, ``%``
-and ``?`` are for the remote server alone, and the local statement keeps its text, so that it is prepared once.
+Nothing here talks to a server; what these functions return goes to ``AsyncSession.execute`` or ``scalar``.  The
+remote statement is a parameter of the local one, so neither SQLAlchemy nor asyncpg ever looks into it: its ``$1``,
+``:``, ``%`` and ``?`` are for the remote server alone, and the local statement keeps its text: it is prepared once.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import uuid
 from decimal import Decimal
 from typing import Any, Mapping, Optional, Union
 
-from sqlalchemy import BigInteger, Boolean, Date, DateTime, Interval, LargeBinary, Numeric, Text, Time, cast, column, func, select, table
+from sqlalchemy import BigInteger, Boolean, Date, DateTime, Interval, LargeBinary, Numeric, Text, Time
+from sqlalchemy import cast, column, func, select, table
 from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, JSONB, UUID
 from sqlalchemy.sql import ClauseElement, Select
-from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import TypeEngine
 
 from models import User
@@ -50,7 +50,7 @@ def sql_type(value: Any) -> TypeEngine:
     if isinstance(value, list):
         types = {type(item): item for item in value if item is not None}
         if len(types) != 1 or list in types:
-            raise TypeError("a list needs items of one type: say which with cast(value, ARRAY(...)) or cast(value, JSONB)")
+            raise TypeError("a list needs items of one type: use cast(value, ARRAY(...)) or cast(value, JSONB)")
         return ARRAY(sql_type(next(iter(types.values()))))
     try:
         return _TYPES[type(value)]
@@ -66,29 +66,25 @@ def parameter(value: Any) -> ClauseElement:
     return value if isinstance(value, ClauseElement) else cast(value, sql_type(value))
 
 
-def _call(name: str, target: Target, statement: str, *params: Any, type_: Optional[TypeEngine] = None):
-    function = getattr(func.enhanced_pool, name)
-    arguments = [parameter(target), parameter(statement), *map(parameter, params)]
-    return function(*arguments) if type_ is None else function(*arguments, type_=type_)
-
-
 def remote_select(target: Target, statement: str, *params: Any, columns: Mapping[str, TypeEngine]) -> Select:
     """Rows of a remote statement: ``SELECT t.a, t.b FROM enhanced_pool.execute(...) AS t(a int, b text)``.
 
-    The column list, which PostgreSQL wants for a function that returns records, comes from render_derived().  The columns
-    are matched by position, and are there for more: ``statement.subquery()`` can be joined with local tables.
+    The column list, which PostgreSQL wants for a function that returns records, comes from render_derived().  The
+    columns are matched by position.  To join them with local tables, make the result a subquery().
     """
+    call = func.enhanced_pool.execute(parameter(target), parameter(statement), *map(parameter, params))
     listed = [column(name, type_) for name, type_ in columns.items()]
-    return select(_call("execute", target, statement, *params).table_valued(*listed).render_derived(name="t", with_types=True))
+    return select(call.table_valued(*listed).render_derived(name="t", with_types=True))
 
 
 def remote_exec(target: Target, statement: str, *params: Any) -> Select:
     """The number of rows that a remote statement affects."""
-    return select(_call("exec", target, statement, *params, type_=BigInteger()))
+    arguments = [parameter(target), parameter(statement), *map(parameter, params)]
+    return select(func.enhanced_pool.exec(*arguments, type_=BigInteger()))
 
 
 def remote_session(pool: str) -> Select:
-    """The number of a remote session, whose transaction follows the local one: commits with it and is rolled back with it.
+    """The number of a remote session, whose transaction commits with the local one and is rolled back with it.
 
     Called again in the same transaction it is the same session.
     """
@@ -115,12 +111,27 @@ _METRICS: Mapping[str, TypeEngine] = {
 
 def pool_metrics(pool: str, role: str) -> Select:
     """Some columns of the view pool_metrics, for one pool: what it has done, times in milliseconds."""
-    view = table("pool_metrics", column("pool", Text), column("role", Text), *[column(*c) for c in _METRICS.items()], schema="enhanced_pool")
+    columns = [column(name, type_) for name, type_ in _METRICS.items()]
+    view = table("pool_metrics", column("pool", Text), column("role", Text), *columns, schema="enhanced_pool")
     return select(*[view.c[name] for name in _METRICS]).where(view.c.pool == pool, view.c.role == role)
 
 
-def users(condition: str, *params: Any, order: str = "id") -> Select:
-    """Remote users, for ``select(User).from_statement(...)``.  ``condition`` and ``order`` are SQL of the program's author."""
-    columns = {c.name: c.type for c in User.__table__.columns}
-    statement = f"SELECT {', '.join(columns)} FROM users WHERE {condition} ORDER BY {order}"
-    return remote_select("analytics", statement, *params, columns=columns)
+# ------------------------------------------------------------------ users, for select(User).from_statement(...)
+
+_USER_COLUMNS: Mapping[str, TypeEngine] = {c.name: c.type for c in User.__table__.columns}
+_SELECT_USERS = f"SELECT {', '.join(_USER_COLUMNS)} FROM users"
+
+
+def users(rest: str, *params: Any, target: Target = "analytics") -> Select:
+    """Remote users.  ``rest`` is what follows FROM: SQL of the program's author, with $1, $2 for ``params``."""
+    return remote_select(target, f"{_SELECT_USERS} {rest}", *params, columns=_USER_COLUMNS)
+
+
+def declare_users(session: int, cursor: str, rest: str, *params: Any) -> Select:
+    """Opens a cursor of the remote server over what ``users`` would return at once."""
+    return remote_exec(session, f"DECLARE {cursor} NO SCROLL CURSOR FOR {_SELECT_USERS} {rest}", *params)
+
+
+def fetch_users(session: int, cursor: str, rows: int) -> Select:
+    """The next rows of such a cursor."""
+    return remote_select(session, f"FETCH {int(rows)} FROM {cursor}", columns=_USER_COLUMNS)

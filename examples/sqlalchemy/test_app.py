@@ -1,7 +1,7 @@
 """Asserts what comes of each use case of app.py: python3 -m unittest -v
 
-The local database (SHOP_URL) and the remote one are as local.sql and remote.sql make them.  SHOP_REMOTE_URL is the remote
-database for a superuser, by which is seen what the remote server sees.
+The local database (SHOP_URL) and the remote one are as local.sql and remote.sql make them.  SHOP_REMOTE_URL is the
+remote database for a superuser, by which is seen what the remote server sees.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Date, DateTime, Integer, Interval, LargeBinary, Numeric, Text, Time, cast, func, select, text
+from sqlalchemy import BigInteger, Boolean, Date, DateTime, Integer, Interval, LargeBinary, Numeric, Text, Time
+from sqlalchemy import cast, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, JSONB, UUID
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.types import TypeEngine
 
 import app
 from models import NewUser, Order, User
-from queries import acquire, remote_exec, remote_select, remote_session, users
+from queries import acquire, remote_exec, remote_select, remote_session
 
 MAX_SIZE = 4  # of the pool, in local.sql
+EET = dt.timezone(dt.timedelta(hours=2))
 
 # unittest puts asyncio into debug mode, which tells of each slow step
 logging.getLogger("asyncio").setLevel(logging.ERROR)
@@ -61,9 +63,8 @@ class Case(unittest.IsolatedAsyncioTestCase):
 class Reading(Case):
     async def test_core(self) -> None:
         async with self.sessions() as db:
-            self.assertEqual(
-                await app.richest_users(db, Decimal("99.99"), 2), [(1, "user 1", Decimal(100)), (2, "user 2", Decimal(100))]
-            )
+            found = await app.richest_users(db, Decimal("99.99"), 2)
+            self.assertEqual(found, [(1, "user 1", Decimal(100)), (2, "user 2", Decimal(100))])
 
     async def test_core_by_hand(self) -> None:
         async with self.sessions() as db:
@@ -74,7 +75,8 @@ class Reading(Case):
             user = await app.user_by_email(db, "u7@example.com")
             assert user is not None
             self.assertIsInstance(user, User)
-            self.assertEqual((user.id, user.name, user.credit, user.tags, user.profile), (7, "user 7", 100, ["group 1"], {"level": 7}))
+            self.assertEqual((user.id, user.name, user.credit), (7, "user 7", 100))
+            self.assertEqual((user.tags, user.profile), (["group 1"], {"level": 7}))
             self.assertEqual(user.created.utcoffset(), dt.timedelta(0))
             # the identity map knows it
             self.assertIs(await app.user_by_email(db, "u7@example.com"), user)
@@ -89,7 +91,8 @@ class Reading(Case):
     async def test_entities_over_a_view(self) -> None:
         async with self.sessions() as db:
             found = await app.newest_users(db, 2)
-            self.assertEqual([(type(user), user.id, user.name) for user in found], [(NewUser, 1000, "user 1000"), (NewUser, 999, "user 999")])
+            self.assertEqual([type(user) for user in found], [NewUser, NewUser])
+            self.assertEqual([(user.id, user.name) for user in found], [(1000, "user 1000"), (999, "user 999")])
             one = await db.scalar(select(NewUser).where(NewUser.profile["level"].as_integer() == 5, NewUser.id > 990))
             self.assertEqual(one.id, 995)
 
@@ -119,7 +122,7 @@ class Parameters(Case):
         (dt.date(1999, 12, 31), "date", Date()),
         (dt.time(23, 59, 59, 999999), "time without time zone", Time()),
         (dt.datetime(2026, 2, 28, 12, 30, 0, 1), "timestamp without time zone", DateTime()),
-        (dt.datetime(2026, 2, 28, 12, 30, tzinfo=dt.timezone(dt.timedelta(hours=2))), "timestamp with time zone", DateTime(timezone=True)),
+        (dt.datetime(2026, 2, 28, 12, 30, tzinfo=EET), "timestamp with time zone", DateTime(timezone=True)),
         (dt.timedelta(days=-3, hours=5, microseconds=7), "interval", Interval()),
         (uuid.UUID("12345678-1234-5678-1234-567812345678"), "uuid", UUID(as_uuid=True)),
         ([1, None, 3], "bigint[]", ARRAY(BigInteger)),
@@ -145,7 +148,8 @@ class Parameters(Case):
             with self.subTest(value=value[:20]):
                 self.assertEqual(await self.value("SELECT $1::text", value, type_=Text()), value)
         self.assertEqual(await self.value("SELECT $1::int + 1", "6", type_=Integer()), 7)
-        self.assertEqual(await self.value("SELECT name FROM users WHERE created > $1 AND id = $2", "2020-01-01", 5, type_=Text()), "user 5")
+        since = "SELECT name FROM users WHERE created > $1 AND id = $2"
+        self.assertEqual(await self.value(since, "2020-01-01", 5, type_=Text()), "user 5")
 
     async def test_none(self) -> None:
         for wanted in ["int", "text", "timestamptz", "jsonb", "uuid"]:
@@ -317,9 +321,10 @@ class Sharing(Case):
         with self.assertRaises(asyncio.TimeoutError):
             async with self.sessions() as db:
                 await asyncio.wait_for(db.execute(remote_exec("analytics", "SELECT pg_sleep(60)")), 0.2)
-        busy = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'report' AND query LIKE '%pg_sleep(60)' AND state = 'active'"
+        busy = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = 'SELECT pg_sleep(60)'"
+        leases = text("SELECT count(*) FROM enhanced_pool.leases")
         async with asyncio.timeout(60), self.engine.connect() as local:
-            while await self.at_remote(busy) or await local.scalar(text("SELECT count(*) FROM enhanced_pool.leases")):
+            while await self.at_remote(busy) or await local.scalar(leases):
                 await asyncio.sleep(0.05)
 
 

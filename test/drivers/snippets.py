@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 """Runs the programs of doc/drivers.md, as a reader would.
 
-The blocks of one language in one section (heading of two #) are one program, in their order: a Python module, the body of
-an async function of JavaScript, the body of main of a Java class.  A block after <!-- output --> is what the block before
-it prints; one without prints nothing.  What stands for the reader's own is replaced, nothing else: localhost:5432 is the
-local server, db2.example.com and 5432 in SQL the remote one.
+The blocks of one language in one section (heading of two #) are one program, in their order: a Python module, the body
+of an async function of JavaScript, the body of main of a Java class.  A block after <!-- output --> is what the block
+before it prints; one without prints nothing.  What stands for the reader's own is replaced, nothing else:
+localhost:5432 is the local server, db2.example.com and 5432 in SQL the remote one.
 
-Each section finds the databases as its setup makes them: the SQL of this page, and what doc/examples.md has for the remote.
+Each section finds the databases as its setup makes them: the SQL of this page, and what doc/examples.md has for the
+remote server.
 
     snippets.py LOCAL_HOST LOCAL_PORT REMOTE_HOST REMOTE_PORT [SECTION...]
 
@@ -15,7 +16,6 @@ Environment: PGHOST is the directory of both servers' sockets, where superuser p
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -77,8 +77,8 @@ class Servers:
     remote_host: str
     remote_port: str
 
-    def psql(self, port: str, database: str, sql: str, *options: str) -> str:
-        command = ["psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-p", port, "-U", "postgres", "-d", database, *options]
+    def psql(self, port: str, database: str, sql: str) -> str:
+        command = ["psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-p", port, "-U", "postgres", "-d", database]
         done = subprocess.run(command, input=sql, capture_output=True, text=True, timeout=TIMEOUT)
         if done.returncode:
             sys.exit(f"psql failed:\n{sql}\n{done.stderr}")
@@ -100,7 +100,7 @@ class Servers:
         self.tear_down()
         for block in remote:
             self.remote(block.text)
-        self.local("CREATE ROLE app LOGIN PASSWORD 'app'; ")
+        self.local("CREATE ROLE app LOGIN PASSWORD 'app'")
         self.local("CREATE DATABASE shop")
         for block in local:
             self.local(self.of_reader_sql(block.text), "shop")
@@ -119,25 +119,41 @@ class Servers:
         return left
 
 
+def write(folder: Path, name: str, frame: str, say: str, blocks: list[Block]) -> str:
+    """Writes a frame with the blocks in the place of BLOCKS, each after a statement that says its line."""
+    body = "".join(f'{say % f"{MARK}{block.line}"}\n{block.text}' for block in blocks)
+    (folder / name).write_text(frame.replace("BLOCKS", body))
+    return str(folder / name)
+
+
 def python(blocks: list[Block], folder: Path) -> list[str]:
-    text = "".join(f'print("{MARK}{b.line}", flush=True)\n{b.text}' for b in blocks)
-    (folder / "snippets.py").write_text(text)
-    return ["/usr/bin/python3", str(folder / "snippets.py")]
+    return ["/usr/bin/python3", write(folder, "snippets.py", "BLOCKS", 'print("%s", flush=True)', blocks)]
+
+
+JAVASCRIPT = """(async () => {
+BLOCKS
+})().catch(e => { console.error(e); process.exit(1); });
+"""
 
 
 def javascript(blocks: list[Block], folder: Path) -> list[str]:
-    text = "".join(f'console.log("{MARK}{b.line}");\n{b.text}' for b in blocks)
-    (folder / "snippets.js").write_text(f"(async () => {{\n{text}}})().catch(e => {{ console.error(e); process.exit(1); }});\n")
-    return ["node", str(folder / "snippets.js")]
+    return ["node", write(folder, "snippets.js", JAVASCRIPT, 'console.log("%s");', blocks)]
+
+
+JAVA = """import java.sql.*;
+
+public class Snippets {
+public static void main(String[] args) throws Exception {
+BLOCKS
+}
+}
+"""
 
 
 def java(blocks: list[Block], folder: Path) -> list[str]:
-    text = "".join(f'System.out.println("{MARK}{b.line}");\n{b.text}' for b in blocks)
-    (folder / "Snippets.java").write_text(
-        "import java.sql.*;\n\npublic class Snippets {\npublic static void main(String[] args) throws Exception {\n" f"{text}}}\n}}\n"
-    )
-    # compiled in memory; what the compiler and the JIT could do better is not waited for
-    return ["java", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", "/usr/share/java/postgresql.jar", str(folder / "Snippets.java")]
+    source = write(folder, "Snippets.java", JAVA, 'System.out.println("%s");', blocks)
+    # compiled in memory, by the compiler that the run-time package has
+    return ["java", "-XX:TieredStopAtLevel=1", "-cp", "/usr/share/java/postgresql.jar", source]
 
 
 LANGUAGES = {"python": python, "javascript": javascript, "java": java}
@@ -171,7 +187,8 @@ def run(language: str, blocks: list[Block], servers: Servers) -> list[str]:
         if block.line not in printed:
             wrong.append(f"line {block.line}: did not run")
         elif plain(printed[block.line]) != plain(block.expected):
-            wrong.append(f"line {block.line}: prints\n{plain(printed[block.line])}\ninstead of\n{plain(block.expected)}")
+            got, expected = plain(printed[block.line]), plain(block.expected)
+            wrong.append(f"line {block.line}: prints\n{got}\ninstead of\n{expected}")
     if done.returncode or done.stderr:
         wrong.append(f"exit status {done.returncode}, in or after line {line}:\n{done.stderr}")
     return wrong
