@@ -44,11 +44,17 @@ BEGIN {
 	title["lookup1"] = "Single-row look-up by primary key, 1 client"
 	title["lookup64"] = sprintf("Single-row look-up by primary key, %d clients (%d remote connections for enhanced_pool and PgBouncer, %d for the others)", clients, pool, clients)
 	title["fresh"] = "Single-row look-up in a fresh local session per call; the local connect is taken off"
+	title["group"] = sprintf("16 statements of 100 ms each, a pool with %d open connections, 1 client", pool)
+	title["batch"] = "10 single-row updates in one remote transaction, 1 client"
 	title["tls1"] = "Encrypted remote: single-row look-up, 1 client"
 	title["tls64"] = sprintf("Encrypted remote: single-row look-up, %d clients", clients)
 	title["tlsbulk"] = sprintf("Encrypted remote: %d rows of (int, text, timestamptz, float8), first call of a fresh session", rows)
 	title["tlswide"] = sprintf("Encrypted remote: %d rows of 8,000 bytes, first call of a fresh session", wide)
 	title["bulk"] = sprintf("%d rows of (int, text, timestamptz, float8), first call of a fresh session", rows)
+	title["copy_to"] = sprintf("copy_to: %d rows of (int, text, timestamptz, float8) into a remote table", rows)
+	title["copy_from"] = sprintf("copy_from: the same rows from there into a local table")
+	label["psql"] = "psql COPY | psql COPY"
+	label["psql_binary"] = "psql COPY | psql COPY, binary"
 	label["local"] = "local table"
 	label["remote"] = "pgbench straight to the remote server"
 	label["connect"] = "local connect and SELECT 1"
@@ -62,12 +68,13 @@ BEGIN {
 	label["postgres_fdw"] = "postgres_fdw"
 	label["postgres_fdw_tuned"] = "postgres_fdw, fetch_size 10000"
 	label["plproxy"] = "PL/Proxy"
-	label["enhanced_pool"] = "enhanced_pool"
+	label["enhanced_pool"] = section == "group" ? "run_parallel" : section == "batch" ? "run_in_transaction" : "enhanced_pool"
+	label["one_by_one"] = section == "batch" ? "one by one on a lease that is kept" : "one by one"
 	label["enhanced_pool_tcp"] = "enhanced_pool, plain text over TCP"
 	label["enhanced_pool_tls"] = "enhanced_pool, TLS through the relay"
 	label["dblink_pgbouncer_tls"] = "dblink to PgBouncer, which uses TLS"
 	subject = section ~ /^tls/ ? "enhanced_pool_tls" : "enhanced_pool"
-	in_seconds = section ~ /bulk$|wide$/
+	in_seconds = section ~ /bulk$|wide$|^copy/
 	split("local remote connect copy_binary copy_text", list, " ")
 	for (i in list)
 		baseline[list[i]] = 1
@@ -120,6 +127,9 @@ END {
 		printf "  the relay adds %.0f us a call (wanted: <= %d): %s\n", more, reach["relay_us"], \
 			(more <= reach["relay_us"] ? "reached" : "not reached")
 	}
+	if (section == "group" && (subject in figure))
+		printf "  run_parallel takes %.0f ms (wanted: < %d): %s\n", figure[subject], reach["group_ms"], \
+			(figure[subject] < reach["group_ms"] ? "reached" : "not reached")
 	if (section == "tlswide" && (subject in figure)) {
 		speed = wide * 8000 / 1e6 / figure[subject]
 		printf "  through one worker: %.0f MB/s (wanted: >= %d): %s\n", speed, reach["relay_mb"], \

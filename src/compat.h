@@ -12,7 +12,9 @@
 #include "postgres.h"
 #include "fmgr.h"
 #include "catalog/pg_foreign_server.h"
+#include "executor/executor.h"
 #include "miscadmin.h"
+#include "parser/parse_node.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
@@ -69,6 +71,21 @@ ep_server_ownercheck_compat(Oid server, Oid role)
 	return object_ownercheck(ForeignServerRelationId, server, role);
 #else
 	return pg_foreign_server_ownercheck(server, role);
+#endif
+}
+
+/* May the current user insert into these columns (numbered as in a RangeTblEntry) of the item's relation?  Else 42501. */
+static inline void
+ep_check_insert_compat(ParseState *pstate, ParseNamespaceItem *item, Bitmapset *columns)
+{
+#if PG_VERSION_NUM >= 160000
+	item->p_perminfo->requiredPerms = ACL_INSERT;
+	item->p_perminfo->insertedCols = columns;
+	(void) ExecCheckPermissions(pstate->p_rtable, list_make1(item->p_perminfo), true);
+#else
+	item->p_rte->requiredPerms = ACL_INSERT;
+	item->p_rte->insertedCols = columns;
+	(void) ExecCheckRTPerms(pstate->p_rtable, true);
 #endif
 }
 

@@ -14,15 +14,15 @@
 /*
  * The size at which idle expiry and scaling down stop: enough for those who work now and a
  * few more, but never more than max_size; min_size alone for a pool that
- * nobody has used for long.
+ * nobody has used for long.  What is kept for sessions is as good as in use.
  */
 static int
 floor_of(const EpSizingInput *in)
 {
-	int			floor = in->min_size;
+	int			floor = Max(in->min_size, in->reserved);
 
 	if (!in->unused)
-		floor = Max(floor, in->leased + in->target_free);
+		floor = Max(floor, in->leased + in->reserved + in->target_free);
 	return Min(floor, in->max_size);
 }
 
@@ -45,6 +45,7 @@ missing(const EpSizingInput *in, int alive)
 {
 	int			n = Max(Max(in->fill_target, in->min_size) - alive, 0);
 
+	n = Max(n, in->lacking - in->connecting);
 	if (in->lost && !in->failing && in->connecting == 0)
 		n = Max(n, 1);
 	return Min(n, Max(herd_limit(in, alive) - in->connecting, 0));
@@ -59,7 +60,9 @@ why_open(const EpSizingInput *in, int for_waiters, int for_size, int alive)
 		return ep_scaling_why_up(in);
 	if (alive < in->min_size)
 		return in->tuned ? "strategy dynamic has use for more" : "below min_size";
-	return alive < in->fill_target ? "first fill" : "a connection was lost";
+	if (alive < in->fill_target)
+		return "first fill";
+	return in->lacking > 0 ? "sessions are to have one ready" : "a connection was lost";
 }
 
 /*

@@ -16,7 +16,9 @@ typedef struct EpSizingInput
 {
 	/* what there is; a health check's connection is counted in probing alone */
 	int			size;			/* all, ending ones included */
-	int			idle;
+	int			idle;			/* for whoever wants one */
+	int			reserved;		/* idle, but kept for sessions */
+	int			lacking;		/* missing for sessions */
 	int			leased;
 	int			connecting;
 	int			tended;			/* in the worker's hands, to come back */

@@ -9,8 +9,12 @@
  * wake-up is lost).  From then on a connection may be assigned to it at any
  * time, LEASED in its name.  Every way out of the queue (success, refusal,
  * error, cancel, exit) goes through the lock once more and uses the connection
- * or gives it on; waiting_in tells the abort and exit callbacks that this is
- * to be done (ep_acquire_abandon).
+ * or gives it on; the list of stands tells the abort and exit callbacks where
+ * that is to be done (ep_acquire_abandon).
+ *
+ * Who has something else to do meanwhile waits in steps (EpAcquire), for as
+ * many connections as there are entries to be had (queue.c).  A step waits for
+ * nobody but, when a descriptor must be fetched, the worker, which never blocks.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,12 +25,9 @@
 #include "miscadmin.h"
 #include "storage/latch.h"
 
-#include "client/lease.h"
+#include "client/acquire.h"
 #include "compat.h"
 #include "shared/events.h"
-
-/* How often a waiter looks for what no event announces. */
-#define POLL_MS				1000
 
 /* A worker that ended is waited for that long: it is started again. */
 #define WORKER_AWAY_US		(5 * 1000000)
@@ -36,56 +37,6 @@
 
 /* Longer than that is no limit. */
 #define MAX_TIMEOUT_S		1e9
-
-typedef enum Verdict
-{
-	GOT,						/* a connection: the lease is registered */
-	QUEUED,						/* in the queue, nothing yet */
-	AGAIN,						/* the pool was closed or altered meanwhile: begin anew */
-	STALE,						/* in the queue; the pool must be registered anew */
-	/* refusals */
-	NONE_FREE,					/* time is up */
-	TOO_MANY_WAIT,
-	CANNOT_CONNECT,
-	BREAKER_OPEN,
-	POOL_PAUSED,
-	POOL_CLOSED,
-	POOL_DEADLOCK,
-	WORKER_AWAY
-} Verdict;
-
-/* One call of ep_lease_acquire. */
-typedef struct Attempt
-{
-	EpPoolRef  *ref;
-	double		timeout_s;		/* < 0: no limit */
-	uint64		begin_us;		/* 0: nothing was waited for yet */
-	uint64		deadline_us;
-	uint64		failed_walks;	/* of the pool when the wait began */
-	bool		counting_walks;
-} Attempt;
-
-/* What an error says of the pool; copied under its lock. */
-typedef struct Picture
-{
-	int			size;
-	int			active;
-	int			waiting;
-	int			max_waiting;
-	double		longest_lease;	/* seconds */
-	bool		any_live;
-	bool		full;			/* the remote takes no more connections */
-	bool		capped;			/* it could have more by its own settings, but none is being made */
-	bool		half_open;
-	uint64		probe_in_us;	/* while the breaker is open */
-	EpEventPool whose;
-	int			sqlstate;
-	char		error[EP_ERROR_SIZE];
-	char		hint[EP_ERROR_SIZE / 2];
-} Picture;
-
-/* Place of the pool in whose queue this process stands or stood, or -1. */
-static int	waiting_in = -1;
 
 /* The acquire_timeout that holds for this session, as ep_lease_acquire takes it. */
 double
@@ -134,6 +85,9 @@ take_picture(const EpPool *pool, Picture *p)
 	p->any_live = ep_pool_any_live(pool);
 	p->full = now < pool->bound_until_us;
 	p->capped = pool->n_connecting == 0 && !pool->failing && p->size < ep_pool_most(pool);
+	p->sessions = pool->n_sessions;
+	p->max_sessions = ep_sessions_limit(pool);
+	p->kept = pool->n_kept_idle > 0;
 	p->half_open = pool->breaker.state == EP_BREAKER_HALF_OPEN;
 	p->probe_in_us = pool->breaker.probe_at_us > now ? pool->breaker.probe_at_us - now : 0;
 	p->sqlstate = pool->failing ? pool->last_sqlstate : 0;
@@ -160,11 +114,27 @@ ep_raise_worker_away(void)
 			 errhint("See the server log for why it ended; max_worker_processes must leave room for it.")));
 }
 
+/* There may be connections, but no more sessions. */
+static void
+raise_no_session(const Attempt *a, const Picture *p)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
+			 a->timeout_s > 0 ?
+			 errmsg("no session on pool \"%s\" within %g s", a->ref->name, a->timeout_s) :
+			 errmsg("no session on pool \"%s\" is free", a->ref->name),
+			 errdetail("%d of %d sessions (max_sessions) are open; size %d, active %d, waiting %d, longest lease %.3f s.",
+					   p->sessions, p->max_sessions, p->size, p->active, p->waiting, p->longest_lease),
+			 errhint("Raise max_sessions or acquire_timeout, or end transactions that have sessions sooner.")));
+}
+
 static void
 raise_none_free(const Attempt *a, Verdict verdict, const Picture *p)
 {
 	const char *name = a->ref->name;
 
+	if (verdict != TOO_MANY_WAIT && a->kind == EP_KIND_SESSION && p->sessions >= p->max_sessions)
+		raise_no_session(a, p);
 	ereport(ERROR,
 			(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
 			 verdict == TOO_MANY_WAIT ?
@@ -180,6 +150,8 @@ raise_none_free(const Attempt *a, Verdict verdict, const Picture *p)
 			 errhint("The remote server takes no more connections at present. Hold leases for a shorter time, or raise its limits.") :
 			 p->capped && a->timeout_s > 0 ?
 			 errhint("Other pools have what max_server_connections or enhanced_pool.max_connections allows. Hold leases for a shorter time, or raise these.") :
+			 p->kept ?
+			 errhint("Connections that are kept for sessions are idle. Raise max_size, lower min_sessions, or hold leases for a shorter time.") :
 			 errhint("Raise max_size or acquire_timeout, or hold leases for a shorter time.")));
 }
 
@@ -228,8 +200,8 @@ note_timeout(const Attempt *a, const Picture *p)
 }
 
 /* Raise what a refusal means.  No lock held, not in a queue. */
-static void
-refuse(const Attempt *a, Verdict verdict, const Picture *p)
+void
+ep_attempt_refuse(const Attempt *a, Verdict verdict, const Picture *p)
 {
 	const char *name = a->ref->name;
 
@@ -288,7 +260,8 @@ count_wait(EpPool *pool, uint64 waited)
 /*
  * The connection is this lease's.  Caller holds the pool's lock.  Returns
  * whether the worker is to be woken because the pool is so busy now that it
- * should grow; nobody else wakes it for that until it has looked.
+ * should grow, or sessions should have more spare ones; nobody else wakes it for
+ * the first until it has looked.
  */
 static bool
 adopt(EpPool *pool, EpLease *lease, EpConn *conn)
@@ -297,7 +270,7 @@ adopt(EpPool *pool, EpLease *lease, EpConn *conn)
 	pool->stats.acquire_count++;
 	pool->last_acquire_us = conn->leased_us;
 	if (likely(pool->n_leased <= pool->grow_above))
-		return false;
+		return lease->kind == EP_KIND_SESSION && ep_keep_short(pool);
 	pool->grow_above = PG_INT32_MAX;
 	return true;
 }
@@ -306,9 +279,12 @@ adopt(EpPool *pool, EpLease *lease, EpConn *conn)
 static void
 join(Attempt *a, EpPool *pool)
 {
-	int			proc = ep_my_procno_compat();
-	EpBackend  *me = &ep_backends[proc];
+	Stand	   *stand = a->stand;
+	EpBackend  *me;
 
+	if (stand->entry < 0)
+		ep_stand_take_own();
+	me = &ep_backends[stand->entry];
 	if (!a->counting_walks)
 	{
 		a->counting_walks = true;
@@ -327,8 +303,8 @@ join(Attempt *a, EpPool *pool)
 	me->wait_start = GetCurrentTimestamp();
 	me->wait_start_us = ep_now_us();
 	me->deadlock = false;
-	waiting_in = (int) (pool - ep_pools);
-	ep_queue_join(pool, proc);
+	stand->pool = (int) (pool - ep_pools);
+	ep_queue_join(pool, stand->entry, a->kind);
 	pool->stats.wait_count++;
 	pool->last_acquire_us = me->wait_start_us;
 }
@@ -338,17 +314,16 @@ join(Attempt *a, EpPool *pool)
  * assigned meanwhile, LEASED in this process's name, or NULL.
  */
 static EpConn *
-leave(EpPool *pool)
+leave(EpPool *pool, Stand *stand)
 {
-	int			proc = ep_my_procno_compat();
-	EpBackend  *me = &ep_backends[proc];
+	EpBackend  *me = &ep_backends[stand->entry];
 	int			slot = me->assigned;
 	uint64		now = ep_now_us();
 
-	ep_queue_leave(pool, proc);
+	ep_queue_leave(pool, stand->entry);
 	me->assigned = EP_NO_SLOT;
 	me->deadlock = false;
-	waiting_in = -1;
+	stand->pool = -1;
 	count_wait(pool, now - me->wait_start_us);
 	if (slot == EP_NO_SLOT)
 		return NULL;
@@ -367,6 +342,7 @@ pass_on(EpPool *pool, EpConn *conn, EpEnded *ended)
 	EpGiven		given = EP_GIVEN_TO_WORKER;
 	uint64		word = pg_atomic_exchange_u64(&conn->lease_word, 0);
 
+	ep_conn_set_kind(conn, EP_KIND_STATEMENT);
 	if (!ep_worker_has(pool->worker, conn->epoch))
 	{
 		ep_conn_blame(conn, EP_END_WORKER_EXIT);
@@ -380,28 +356,23 @@ pass_on(EpPool *pool, EpConn *conn, EpEnded *ended)
 	return given;
 }
 
-/*
- * Leave whatever queue this process stands in, and give on what was assigned
- * to it.  For abort and exit paths: raises nothing, waits for nobody but a
- * short lock; harmless if it stands in none.
- */
+/* Leave the queue and give on what was assigned; harmless if it stands in none.  Raises nothing. */
 void
-ep_acquire_abandon(void)
+ep_stand_leave(Stand *stand)
 {
 	EpPool	   *pool;
 	EpConn	   *conn;
 	EpGiven		given = EP_GIVEN_TO_NOBODY;
 	EpEnded		ended = {.announced = false};
 
-	if (waiting_in < 0)
+	if (stand->pool < 0)
 		return;
-	pool = &ep_pools[waiting_in];
+	pool = &ep_pools[stand->pool];
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	conn = leave(pool);
+	conn = leave(pool, stand);
 	if (conn)
 		given = pass_on(pool, conn, &ended);
-	else
-		given.wake_next = ep_queue_next(pool);
+	ep_queue_next(pool, &given);
 	LWLockRelease(&pool->lock);
 	ep_event_closed(&ended, "");
 	ep_wake_given(pool, given);
@@ -449,30 +420,32 @@ judge(const Attempt *a, const EpPool *pool)
  * The first look: take an idle connection or join the queue.  Wakes the worker
  * when there is something for it to do.
  */
-static Verdict
-take_or_join(Attempt *a, EpLease *lease, Picture *picture)
+Verdict
+ep_attempt_join(Attempt *a, EpLease *lease, Picture *picture)
 {
 	EpPoolRef  *ref = a->ref;
 	EpPool	   *pool = &ep_pools[ref->pool];
 	EpConn	   *conn = NULL;
 	bool		other_role = false;
-	bool		grow = false;
+	EpGiven		given = EP_GIVEN_TO_NOBODY;
 	Verdict		verdict = GOT;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	if (!is_same_pool(pool, ref) || pool->closing || pool->stale)
 	{
 		LWLockRelease(&pool->lock);
-		ep_pool_ref_refresh(ref);
-		return AGAIN;
+		return OUTDATED;
 	}
 	if (pool->breaker.state == EP_BREAKER_CLOSED)
-		conn = ep_idle_take(pool, ep_my_procno_compat(), ref->role, ref->last_slot,
-							ep_descriptor_is_warm, &other_role);
+		conn = ep_idle_take(pool, ep_my_procno_compat(), a->kind, ref->role, EP_IDLE_GENERAL | EP_IDLE_KEPT,
+							ref->last_slot, ep_descriptor_is_warm, &other_role);
 	if (conn)
 	{
 		ep_observe_wait(&pool->observed, 0);
-		grow = adopt(pool, lease, conn);
+		given.wake_worker = adopt(pool, lease, conn);
+		/* a session that waits first may be held up by this one, and what it was woken for be another's */
+		if (a->kind == EP_KIND_SESSION)
+			ep_queue_next(pool, &given);
 	}
 	else
 	{
@@ -481,57 +454,63 @@ take_or_join(Attempt *a, EpLease *lease, Picture *picture)
 		start_clock(a);
 		verdict = judge(a, pool);
 		if (verdict == QUEUED && max_waiting > 0 && pool->n_waiting >= max_waiting)
-			verdict = TOO_MANY_WAIT;
+			verdict = a->optional ? NOT_NOW : TOO_MANY_WAIT;
+		if (verdict == QUEUED && a->stand == NULL)
+			verdict = NOT_NOW;
 		if (verdict == QUEUED)
 		{
 			join(a, pool);
 
 			/*
-			 * a pool of full size has nothing to do for a waiter; deadlocks
-			 * are looked for by a timer
+			 * a pool of full size has nothing to do for a waiter, unless
+			 * something is kept that it may have; deadlocks are looked for
+			 * by a timer
 			 */
-			grow = ep_pool_size(pool) < ep_pool_most(pool);
+			given.wake_worker = ep_pool_size(pool) < ep_pool_most(pool) || pool->n_kept_idle > 0;
 		}
-		else
+		else if (verdict != NOT_NOW)
 		{
 			take_picture(pool, picture);
 			pool->stats.acquire_timeouts += verdict == NONE_FREE || verdict == POOL_PAUSED;
 		}
 	}
 	LWLockRelease(&pool->lock);
-	if (other_role || grow)
-		ep_wake_worker(pool->worker);
+	given.wake_worker |= other_role;
+	ep_wake_given(pool, given);
 	return verdict;
 }
 
 /*
- * A look while waiting.  The first in the queue also looks at the idle list if
- * it was told to (woken), and with may_take, which is set now and then: a
- * connection of another role's that was to be reset for it may have broken,
- * while others of that role are idle.
+ * A look while waiting.  Whose turn it is also looks at the idle list if it was
+ * told to (woken), and with may_take, which is set now and then: a connection of
+ * another role's that was to be reset for it may have broken, while others of
+ * that role are idle, or max_sessions was raised.
  */
-static Verdict
-look(Attempt *a, EpLease *lease, bool may_take, Picture *picture)
+Verdict
+ep_attempt_look(Attempt *a, EpLease *lease, bool may_take, Picture *picture)
 {
-	EpPool	   *pool = &ep_pools[waiting_in];
-	int			proc = ep_my_procno_compat();
+	EpPool	   *pool = &ep_pools[a->stand->pool];
+	int			entry = a->stand->entry;
+	EpBackend  *me = &ep_backends[entry];
 	EpConn	   *conn = NULL;
 	bool		other_role = false;
+	int			which;
 	Verdict		verdict;
 	EpGiven		given = EP_GIVEN_TO_NOBODY;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	may_take |= ep_backends[proc].woken;
-	ep_backends[proc].woken = false;
-	if (may_take && ep_backends[proc].assigned == EP_NO_SLOT && pool->wait_head == proc &&
-		!pool->closing && !pool->stale && pool->breaker.state == EP_BREAKER_CLOSED)
-		conn = ep_idle_take(pool, proc, a->ref->role, a->ref->last_slot, ep_descriptor_is_warm, &other_role);
+	may_take |= me->woken;
+	me->woken = false;
+	which = may_take && me->assigned == EP_NO_SLOT ? ep_queue_may_take(pool, entry) : 0;
+	if (which != 0 && !pool->closing && !pool->stale && pool->breaker.state == EP_BREAKER_CLOSED)
+		conn = ep_idle_take(pool, ep_my_procno_compat(), a->kind, a->ref->role, which, a->ref->last_slot,
+							ep_descriptor_is_warm, &other_role);
 
-	if (conn || ep_backends[proc].assigned != EP_NO_SLOT)
+	if (conn || me->assigned != EP_NO_SLOT)
 		verdict = GOT;
-	else if (ep_backends[proc].deadlock)
+	else if (me->deadlock)
 		verdict = POOL_DEADLOCK;
-	else if (pool->closing || ep_backends[proc].ticket < pool->refused_below)
+	else if (pool->closing || me->ticket < pool->refused_below)
 		verdict = POOL_CLOSED;
 	else
 		verdict = judge(a, pool);
@@ -539,14 +518,14 @@ look(Attempt *a, EpLease *lease, bool may_take, Picture *picture)
 		verdict = STALE;
 	if (verdict != QUEUED && verdict != STALE)
 	{
-		EpConn	   *assigned = leave(pool);
+		EpConn	   *assigned = leave(pool, a->stand);
 
 		if (verdict == GOT)
 			given.wake_worker = adopt(pool, lease, conn ? conn : assigned);
 		else
 			take_picture(pool, picture);
 		pool->stats.acquire_timeouts += verdict == NONE_FREE || verdict == POOL_PAUSED;
-		given.wake_next = ep_queue_next(pool);
+		ep_queue_next(pool, &given);
 	}
 	LWLockRelease(&pool->lock);
 	given.wake_worker |= other_role;
@@ -558,16 +537,16 @@ look(Attempt *a, EpLease *lease, bool may_take, Picture *picture)
  * The pool's definition was changed: register it anew, without leaving the
  * queue.  If that makes it another pool, begin anew.
  */
-static Verdict
-renew(Attempt *a)
+Verdict
+ep_attempt_renew(Attempt *a)
 {
-	int			place = waiting_in;
+	int			place = a->stand->pool;
 	uint32		generation = a->ref->generation;
 
 	ep_pool_ref_refresh(a->ref);
 	if (a->ref->pool == place && a->ref->generation == generation)
 		return QUEUED;
-	ep_acquire_abandon();
+	ep_stand_leave(a->stand);
 	return AGAIN;
 }
 
@@ -577,28 +556,28 @@ wait_in_queue(Attempt *a, EpLease *lease, Picture *picture)
 {
 	static uint32 wait_event = 0;
 	Verdict		verdict = QUEUED;
-	uint64		next_take = ep_now_us() + POLL_MS * 1000;
+	uint64		next_take = ep_now_us() + EP_POLL_MS * 1000;
 
 	if (wait_event == 0)
 		wait_event = ep_wait_event_compat("EnhancedPoolAcquire");
 	while (verdict == QUEUED)
 	{
 		uint64		now = ep_now_us();
-		long		ms = POLL_MS;
+		long		ms = EP_POLL_MS;
 		bool		may_take = now >= next_take;
 
 		if (may_take)
-			next_take = now + POLL_MS * 1000;
-		verdict = look(a, lease, may_take, picture);
+			next_take = now + EP_POLL_MS * 1000;
+		verdict = ep_attempt_look(a, lease, may_take, picture);
 		if (verdict == STALE)
 		{
-			verdict = renew(a);
+			verdict = ep_attempt_renew(a);
 			next_take = 0;		/* what was idle could not be looked at */
 			continue;
 		}
 		if (verdict != QUEUED)
 			break;
-		if (a->deadline_us < now + POLL_MS * 1000)
+		if (a->deadline_us < now + EP_POLL_MS * 1000)
 			ms = a->deadline_us > now ? (long) ((a->deadline_us - now) / 1000 + 1) : 0;
 		if (WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms, wait_event) & WL_LATCH_SET)
 			ResetLatch(MyLatch);
@@ -647,8 +626,8 @@ is_alive(const EpDescriptor *desc)
  * Get the descriptor of a connection just leased.  Returns false if it is of
  * no use and has been given back: try another one.
  */
-static bool
-make_ready(Attempt *a, EpLease *lease)
+bool
+ep_attempt_make_ready(Attempt *a, EpLease *lease)
 {
 	EpPool	   *pool = &ep_pools[lease->pool];
 	int			slot = lease->slot;
@@ -698,6 +677,9 @@ make_ready(Attempt *a, EpLease *lease)
  * limit.  name may be NULL.  Called in a transaction with no lock held.  The
  * result belongs to the current subtransaction (ep_lease_install).
  *
+ * A session that would be one more than max_sessions waits for the end of
+ * another.
+ *
  * Raises 53300 when none is to be had in time, 08001 (or what the last attempt
  * said) when none can be connected, 57P03 when its breaker is open, it is paused for longer or closed
  * meanwhile, 40P01 for a deadlock over pools, 55000 when the worker is away or the
@@ -707,7 +689,8 @@ make_ready(Attempt *a, EpLease *lease)
 EpLease *
 ep_lease_acquire(EpPoolRef *ref, EpLeaseKind kind, double timeout_s, bool hold, const char *name)
 {
-	Attempt		a = {.ref = ref, .timeout_s = timeout_s > MAX_TIMEOUT_S ? -1 : timeout_s};
+	Attempt		a = {.ref = ref, .stand = ep_own_stand(), .kind = kind,
+	.timeout_s = timeout_s > MAX_TIMEOUT_S ? -1 : timeout_s};
 
 	for (;;)
 	{
@@ -716,16 +699,21 @@ ep_lease_acquire(EpPoolRef *ref, EpLeaseKind kind, double timeout_s, bool hold, 
 		Verdict		verdict;
 
 		ep_descriptor_sweep(&ep_pools[ref->pool]);
-		verdict = take_or_join(&a, lease, &picture);
+		verdict = ep_attempt_join(&a, lease, &picture);
 		if (verdict == QUEUED)
+		{
 			verdict = wait_in_queue(&a, lease, &picture);
+			ep_stand_return(a.stand);
+		}
 		if (verdict == GOT)
 		{
-			if (make_ready(&a, lease))
+			if (ep_attempt_make_ready(&a, lease))
 				return lease;
 		}
+		else if (verdict == OUTDATED)
+			ep_pool_ref_refresh(ref);
 		else if (verdict != AGAIN)
-			refuse(&a, verdict, &picture);
+			ep_attempt_refuse(&a, verdict, &picture);
 		CHECK_FOR_INTERRUPTS();
 	}
 }

@@ -548,3 +548,41 @@ ep_classify_script(const char *sql)
 {
 	return classify(sql, true);
 }
+
+/* -------------------------------------------------------------------- rows */
+
+static bool
+contains_word(const char *sql, const char *word)
+{
+	size_t		len = strlen(word);
+
+	for (; *sql != '\0'; sql++)
+	{
+		if (pg_strncasecmp(sql, word, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Does the text tell for sure that the statement returns no rows?  It begins,
+ * without a comment, with a word of which that is known, and RETURNING occurs
+ * nowhere in it, not even where it would mean nothing.
+ */
+bool
+ep_surely_rowless(const char *sql)
+{
+	static const char *const first[] = {
+		"insert", "update", "delete", "merge", "create", "alter", "drop", "truncate", "grant", "revoke", "comment"
+	};
+
+	sql += strspn(sql, " \t\n\r\f");
+	for (size_t i = 0; i < lengthof(first); i++)
+	{
+		size_t		len = strlen(first[i]);
+
+		if (pg_strncasecmp(sql, first[i], len) == 0 && strchr(" \t\n\r\f", sql[len]) != NULL && sql[len] != '\0')
+			return !contains_word(sql, "returning");
+	}
+	return false;
+}

@@ -21,5 +21,6 @@ typedef struct EpTextClass
 
 extern EpTextClass ep_classify(const char *sql);
 extern EpTextClass ep_classify_script(const char *sql);
+extern bool ep_surely_rowless(const char *sql);
 
 #endif							/* EP_CLASSIFY_H */

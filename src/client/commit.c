@@ -25,6 +25,7 @@
 #include "miscadmin.h"
 #include "storage/predicate.h"
 
+#include "client/async.h"
 #include "client/session.h"
 
 /* How long the answers to COMMIT are awaited, all together. */
@@ -70,6 +71,11 @@ raise_lost_before(const EpSession *s, const char *why)
 static bool
 check_session(const EpSession *s)
 {
+	if (s->lease)
+	{
+		ep_lease_check_struck(s->lease);
+		ep_async_settle(s->lease);
+	}
 	if (s->lease && s->lease->in_use)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
@@ -393,6 +399,7 @@ ep_session_commit_all(dlist_head *sessions)
 		remotes[n].session = s;
 		remotes[n].lease = s->lease;
 		remotes[n].turn.conn = &ep_conns[s->lease->slot];
+		ep_lease_seal(s->lease);
 		begin(&remotes[n++]);
 	}
 	if (n > 1 && writers(remotes, n) > 1)

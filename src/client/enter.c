@@ -21,8 +21,12 @@
 
 #include "client/exchange.h"
 #include "client/lease.h"
+#include "client/notify.h"
 #include "client/session.h"
 #include "compat.h"
+
+/* The name of 25P04 is younger than PostgreSQL 15. */
+#define ERRCODE_SESSION_TIMEOUT	MAKE_SQLSTATE('2', '5', 'P', '0', '4')
 
 /* How often a wait for the worker looks whether the worker is still there. */
 #define WORKER_POLL_MS	500
@@ -105,6 +109,47 @@ await_cancel(EpLease *lease)
 	lease->cancel_sent = false;
 }
 
+/* -------------------------------------------------------- time-outs of sessions */
+
+/*
+ * Raise 25P03 or 25P04 if a time-out has struck the session: it was rolled back,
+ * or is about to be, and the local transaction must not commit its half alone.
+ * Raises nothing for other leases.  No lock is needed: the mark is set under the
+ * pool's lock, and stays until the lease is given back.
+ */
+void
+ep_lease_check_struck(const EpLease *lease)
+{
+	EpStruck	struck = ep_conns[lease->slot].struck;
+	const char *setting = struck == EP_STRUCK_IDLE ? "idle_in_session_timeout" : "session_timeout";
+
+	if (likely(struck == EP_STRUCK_NOT))
+		return;
+	ereport(ERROR,
+			(errcode(struck == EP_STRUCK_IDLE ? ERRCODE_IDLE_IN_TRANSACTION_SESSION_TIMEOUT : ERRCODE_SESSION_TIMEOUT),
+			 errmsg("session on pool \"%s\" was ended due to %s", lease->ref->name, setting),
+			 errdetail("Its remote transaction was rolled back, so the local one can only be rolled back, too."),
+			 errhint("Raise %s, or end transactions that have sessions sooner.", setting)));
+}
+
+/*
+ * The session is about to be committed: from here on no time-out strikes it, as
+ * nobody could tell whether it has hit before the remote's COMMIT.  Raises 25P03
+ * or 25P04 if one has struck before.  No lock held.
+ */
+void
+ep_lease_seal(EpLease *lease)
+{
+	EpPool	   *pool = &ep_pools[lease->pool];
+	EpConn	   *conn = &ep_conns[lease->slot];
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	if (conn->struck == EP_STRUCK_NOT)
+		conn->sealed = true;
+	LWLockRelease(&pool->lock);
+	ep_lease_check_struck(lease);
+}
+
 /* ------------------------------------------------------------------- drain */
 
 /* One message of an answer that nobody wants, but for what it says about a session. */
@@ -118,6 +163,9 @@ drop_message(EpLease *lease, const EpMessage *msg)
 				ep_raise_malformed(lease, "malformed ReadyForQuery");
 			lease->syncs--;
 			break;
+		case 'A':
+			ep_notify_keep(lease, msg);
+			break;
 		case 'C':
 			ep_session_confirm(lease);
 			break;
@@ -125,6 +173,9 @@ drop_message(EpLease *lease, const EpMessage *msg)
 			ep_session_reject(lease);
 			break;
 		case 'G':
+			if (lease->copy_in)
+				break;			/* its CopyFail is on the way */
+			/* FALLTHROUGH */
 		case 'W':
 
 			/*
@@ -198,6 +249,41 @@ receive(EpLease *lease)
 }
 
 /*
+ * Have a COPY fail for which data was being sent.  A remote that has refused
+ * it, or that the cancel request has reached, drops this, and what it has not
+ * read of the data.  May be called again if sending was interrupted.
+ */
+static void
+fail_copy(EpLease *lease)
+{
+	EpWire	   *wire = &lease->desc->wire;
+
+	ep_wire_cut(wire);
+	ep_wire_begin(wire, 'f');
+	ep_wire_put_string(wire, EP_COPY_CUT);
+	ep_wire_end(wire);
+}
+
+/* What is left of the data of a COPY that has ended by itself: the remote drops it. */
+static void
+send_rest(EpLease *lease)
+{
+	EpWire	   *wire = &lease->desc->wire;
+	EpIo		io;
+
+	while (ep_wire_unsent(wire))
+	{
+		CHECK_FOR_INTERRUPTS();
+		ep_check_terminated(lease);
+		io = ep_wire_flush(wire);
+		if (io == EP_IO_ERROR)
+			ep_raise_lost(lease, "The connection was closed.");
+		if (io == EP_IO_AGAIN)
+			(void) ep_descriptor_wait(lease->desc, WL_SOCKET_WRITEABLE, -1);
+	}
+}
+
+/*
  * Read the answer of a statement that was given up to its end, so that the
  * remote is at rest.  Interruptible: the next attempt goes on from there.
  */
@@ -206,6 +292,8 @@ drain(EpLease *lease)
 {
 	EpWire	   *wire = &lease->desc->wire;
 
+	if (lease->copy_in && lease->syncs > 0)
+		fail_copy(lease);
 	if (lease->need_sync)
 	{
 		ep_wire_put_simple(wire, 'S');
@@ -225,6 +313,7 @@ drain(EpLease *lease)
 			check_canceller(lease);
 		receive(lease);
 	}
+	send_rest(lease);
 	ep_wire_shrink(wire);
 	lease->need_drain = false;
 }
@@ -245,8 +334,8 @@ take_turn(EpLease *lease)
  * The remote has closed the connection while nobody used it: raise what it
  * gave as the reason, if it did.
  */
-static void
-raise_closed(EpLease *lease)
+void
+ep_lease_raise_closed(EpLease *lease)
 {
 	EpWire	   *wire = &lease->desc->wire;
 	EpMessage	msg;
@@ -266,26 +355,31 @@ raise_closed(EpLease *lease)
  * Begin to use the connection of a lease: from here to ep_lease_leave it is
  * this process's alone, and the remote stands at ReadyForQuery.  Waits, when
  * the last statement was given up, until its answer has ended.  No lock held.
- * Raises 55006 if an outer call uses the lease, 57P01 if an administrator
- * terminated the connection, 08006 if it is lost or what the remote gave as the
+ * Raises 55006 if an outer call uses the lease or the result of what was sent on
+ * it was not taken, 25P03 or 25P04 if a time-out has struck the session, 57P01
+ * if an administrator terminated the connection, 08006 if it is lost or what the remote gave as the
  * reason, and what interrupts raise.
  */
 void
 ep_lease_enter(EpLease *lease)
 {
-	if (lease->in_use)
+	ep_lease_check_not_in_use(lease);
+	if (lease->pending)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("lease %lld is in use", (long long) lease->number),
-				 errdetail("A function that was called while its rows are read cannot use it.")));
+				 errmsg("lease %lld has a statement that was sent and whose result was not taken", (long long) lease->number),
+				 errhint("Take it with enhanced_pool.get_result or get_count; enhanced_pool.cancel ends it sooner.")));
+	ep_check_terminated(lease);
 	if (lease->broken)
 		ep_raise_lost(lease, "The connection was lost before.");
-	ep_check_terminated(lease);
 	/* after an exchange that was given up the word has stayed at IN_EXCHANGE */
 	if (!lease->in_exchange)
 	{
 		if (!take_turn(lease))
-			raise_closed(lease);
+		{
+			ep_check_terminated(lease);
+			ep_lease_raise_closed(lease);
+		}
 		lease->in_exchange = true;
 	}
 	lease->in_use = true;
@@ -293,6 +387,7 @@ ep_lease_enter(EpLease *lease)
 	lease->used = true;
 	if (lease->need_drain)
 		drain(lease);
+	lease->copy_in = false;		/* also if nothing of a COPY was sent */
 	if (lease->cancel_sent)
 		await_cancel(lease);
 }
@@ -320,7 +415,10 @@ ep_lease_leave(EpLease *lease)
 	Assert(lease->broken || (lease->syncs == 0 && !lease->need_sync));
 	lease->in_use = false;
 	lease->in_exchange = false;
+	lease->copy_in = false;
 	lease->use_subid = InvalidSubTransactionId;
+	if (lease->kind == EP_KIND_SESSION)
+		ep_conns[lease->slot].rested_us = ep_now_us();	/* before the word says so */
 	if (!pg_atomic_compare_exchange_u64(&ep_conns[lease->slot].lease_word, &word,
 										EP_LW(lease->conn_id, ep_my_procno_compat(), EP_LW_RESTING)))
 		lease->broken = true;

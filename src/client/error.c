@@ -196,13 +196,14 @@ ep_forward_notice(EpLease *lease, const EpErrorFields *fields)
 }
 
 /*
- * Raise 57P01 if an administrator wants the connection ended.  In the middle
- * of an exchange it is left to be cancelled and drained, as after any error,
- * and ended then.
+ * Raise 57P01 if an administrator wants the connection ended, or what
+ * ep_lease_check_struck raises.  In the middle of an exchange it is left to be
+ * cancelled and drained, as after any error, and ended then.
  */
 void
 ep_check_terminated(const EpLease *lease)
 {
+	ep_lease_check_struck(lease);
 	/* ours until the lease is given back, and the flag is never taken back */
 	if (ep_conns[lease->slot].terminated)
 		ereport(ERROR,
@@ -211,8 +212,8 @@ ep_check_terminated(const EpLease *lease)
 }
 
 /*
- * The connection is gone, and the remote has not said why: 08006, or 57P01 if
- * an administrator had it ended.  why is a sentence that says what we know.
+ * The connection is gone, and the remote has not said why: 08006, or what
+ * ep_check_terminated raises if it was ended from this side.  why is a sentence that says what we know.
  */
 void
 ep_raise_lost(EpLease *lease, const char *why)

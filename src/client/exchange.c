@@ -73,6 +73,7 @@ struct EpExchange
 	MemoryContext context;
 	EpOutcome	own_outcome;
 	bool		reused;			/* the statement was in the list */
+	bool		late;			/* its receiver came after it was sent */
 	bool		ended;
 };
 
@@ -108,7 +109,7 @@ raise_copy(void)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("COPY is not possible in execute"),
-			 errhint("Read with SELECT and write with INSERT; data cannot be streamed through it.")));
+			 errhint("Use enhanced_pool.copy_to or enhanced_pool.copy_from.")));
 }
 
 /* ----------------------------------------------------------- messages to send */
@@ -160,6 +161,17 @@ put_run(Execution *x)
 
 /* ------------------------------------------------------------ the description */
 
+/*
+ * That there are no rows is told at the end of a statement that is on its way
+ * already: it may have an error of its own, and is not to be cancelled because
+ * its receiver wants rows.
+ */
+static bool
+tells_at_end(const Execution *x)
+{
+	return x->no_data && (x->place < 0 || x->late);
+}
+
 /* RowDescription or NoData. */
 static void
 take_rows(Execution *x, const EpMessage *msg)
@@ -178,12 +190,7 @@ take_rows(Execution *x, const EpMessage *msg)
 		ep_stmt_remember(x->desc, x->place, x->rows, x->no_data);
 		ep_stmt_describe(x->desc, x->place, x->rows);
 	}
-
-	/*
-	 * a statement that is not prepared is on its way already, and may have an
-	 * error of its own
-	 */
-	if (x->bound && !(x->no_data && x->place < 0))
+	if (x->bound && !tells_at_end(x))
 		x->receiver->describe(x->receiver, x->rows, x->no_data);
 }
 
@@ -305,7 +312,7 @@ take_message(Execution *x, const EpMessage *msg)
 		case '2':
 			expect(x, msg, DUE_BIND, DUE_PARSE);
 			x->bound = true;
-			if (x->rows)
+			if (x->rows && !tells_at_end(x))
 				x->receiver->describe(x->receiver, x->rows, x->no_data);
 			break;
 		case 'C':
@@ -388,11 +395,11 @@ choose_formats(Execution *x, const EpStmtSlot *slot)
 
 /* ------------------------------------------------------------ ways to run it */
 
-/* A statement that is not prepared has ended: a receiver of rows is told that there were none. */
+/* The statement has ended: a receiver of rows is told that there were none. */
 static void
-settle_unnamed(Execution *x)
+settle_rows(Execution *x)
 {
-	if (x->no_data && !x->turn.failed)
+	if (tells_at_end(x) && !x->turn.failed)
 		x->receiver->describe(x->receiver, x->rows, true);
 }
 
@@ -403,7 +410,7 @@ run_unnamed(Execution *x)
 	put_parse(x);
 	put_run(x);
 	go(x);
-	settle_unnamed(x);
+	settle_rows(x);
 }
 
 /*
@@ -676,6 +683,7 @@ has_ended(Execution *x)
 	if (!x->reused || !must_prepare_again(x))
 		return true;
 	x->reused = false;
+	x->turn.ended_us = 0;
 	put_new(x, x->number);
 	put_run(x);
 	ep_wire_put_simple(x->wire, 'S');
@@ -702,6 +710,41 @@ ep_exchange_step(EpExchange *x)
 	return x->ended;
 }
 
+/* As ep_exchange_step, waiting for the end; raises what interrupts raise, too. */
+void
+ep_exchange_await(EpExchange *x)
+{
+	MemoryContext caller = MemoryContextSwitchTo(x->context);
+	EpMessage	msg;
+
+	x->turn.readable = true;
+	while (!x->ended)
+	{
+		ep_turn_receive(&x->turn, &msg);
+		x->ended = !take_message(x, &msg) && has_ended(x);
+	}
+	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * Give the rows to another receiver than the one that the statement was
+ * started with, before the first step.  Their formats stay as they are.
+ */
+void
+ep_exchange_attach(EpExchange *x, EpReceiver *receiver)
+{
+	x->receiver = receiver;
+	x->late = true;
+}
+
+/* The whole answer has come, though nobody has read it yet: that is how long the statement took. */
+void
+ep_exchange_note_end(EpExchange *x)
+{
+	if (x->turn.ended_us == 0)
+		x->turn.ended_us = ep_now_us();
+}
+
 /* The turn of an exchange: its socket's events and its deadline. */
 const struct EpTurn *
 ep_exchange_turn(const EpExchange *x)
@@ -716,8 +759,7 @@ ep_exchange_turn(const EpExchange *x)
 void
 ep_exchange_finish(EpExchange *x, EpOutcome *outcome)
 {
-	if (x->place < 0)
-		settle_unnamed(x);
+	settle_rows(x);
 	*outcome = x->own_outcome;
 	add_hint(x);
 	ep_turn_end(&x->turn);

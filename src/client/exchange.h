@@ -87,6 +87,9 @@ struct EpTurn;
 extern EpExchange *ep_exchange_start(EpLease *lease, const char *sql, const EpParams *params,
 									 EpReceiver *receiver);
 extern bool ep_exchange_step(EpExchange *x);
+extern void ep_exchange_await(EpExchange *x);
+extern void ep_exchange_attach(EpExchange *x, EpReceiver *receiver);
+extern void ep_exchange_note_end(EpExchange *x);
 extern const struct EpTurn *ep_exchange_turn(const EpExchange *x);
 extern void ep_exchange_finish(EpExchange *x, EpOutcome *outcome);
 
@@ -122,5 +125,6 @@ typedef struct EpRemoteError
 extern void ep_remember_error(const char *pool, const char *sqlstate, const char *message, const char *detail,
 							  const char *hint, const char *constraint_name);
 extern const EpRemoteError *ep_last_remote_error(void);
+extern bool ep_errors_captured(bool on);
 
 #endif							/* EP_EXCHANGE_H */

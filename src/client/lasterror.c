@@ -28,6 +28,8 @@ static EpRemoteError *current = NULL;
 static TimestampTz current_statement;	/* statement of the client's in which it last aborted something */
 static bool raising = false;	/* the error that is being raised is the pending one */
 static bool superseded = false; /* another error was raised since current aborted something */
+static bool capturing = false;	/* errors that are raised now abort nothing (capture.c) */
+static bool captured_remote = false;	/* the one that was raised since then was a remote's */
 
 static void
 drop(EpRemoteError **error)
@@ -48,6 +50,8 @@ watch(void *arg pg_attribute_unused())
 {
 	int			class;
 
+	if (capturing)
+		return;
 	if (raising)
 	{
 		raising = false;
@@ -147,6 +151,11 @@ ep_remember_error(const char *pool, const char *sqlstate, const char *message, c
 	EpRemoteError *error;
 	char	   *at;
 
+	if (capturing)
+	{
+		captured_remote = true;
+		return;
+	}
 	if (!installed)
 	{
 		RegisterXactCallback(xact_end, NULL);
@@ -171,6 +180,21 @@ ep_remember_error(const char *pool, const char *sqlstate, const char *message, c
 	pending = error;
 	raising = true;
 	watch_errors();
+}
+
+/*
+ * From now on (on), or no longer, errors are caught where they abort nothing:
+ * they are none of last_remote_error's.  Returns whether a remote's error was
+ * raised since the last call.
+ */
+bool
+ep_errors_captured(bool on)
+{
+	bool		remote = captured_remote;
+
+	capturing = on;
+	captured_remote = false;
+	return remote;
 }
 
 /*

@@ -12,7 +12,7 @@
  *
  * Which process may touch what: while a connection is LEASED, its state,
  * owner, pool and conn_id do not change but by its holder.  The worker may set
- * dead and cancel_busy under the pool's lock, and may change the lease
+ * dead, cancel_busy and struck under the pool's lock, and may change the lease
  * word from RESTING to REVOKED.  Everything in EpLease is this process's own.
  *
  * What runs at abort and exit (ep_lease_give_back, cut_exchange and what they
@@ -29,7 +29,9 @@
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 
+#include "client/async.h"
 #include "client/lease.h"
+#include "client/notify.h"
 #include "client/session.h"
 #include "compat.h"
 #include "shared/events.h"
@@ -62,10 +64,11 @@ lease_exit(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
 {
 	dlist_mutable_iter it;
 
-	ep_acquire_abandon();
+	ep_acquire_abandon(InvalidSubTransactionId);
 	dlist_foreach_modify(it, &leases)
 		ep_lease_give_back(dlist_container(EpLease, node, it.cur));
 	ep_backends[ep_my_procno_compat()].pid = 0;
+	ep_backends[ep_my_procno_compat()].under_way = 0;
 }
 
 /*
@@ -127,7 +130,7 @@ ep_lease_register(EpLease *lease, EpConn *conn)
 	lease->conn_id = conn->conn_id;
 	lease->number = (int64) pg_atomic_fetch_add_u64(&ep_control->next_lease, 1);
 	conn->lease = lease->number;
-	conn->kind = lease->kind;
+	ep_conn_set_kind(conn, lease->kind);
 	conn->hold = lease->hold;
 	conn->lease_role = lease->role;
 	memcpy(conn->lease_name, lease->name, sizeof(conn->lease_name));
@@ -139,6 +142,8 @@ static void
 forget(EpLease *lease)
 {
 	dlist_delete(&lease->node);
+	ep_async_discard(lease);
+	ep_notify_discard(lease);
 	if (lease->session)
 		ep_session_lease_gone(lease);
 	if (lease->desc)
@@ -215,14 +220,33 @@ static bool
 half_sent(EpLease *lease)
 {
 	EpWire	   *wire = &lease->desc->wire;
+	char		type;
 
 	if (wire->out.data == NULL || wire->out.len == 0)
 		return false;
+	if (lease->copy_in)
+	{
+		/*
+		 * the rest of a CopyData can be made up, for the COPY is to fail;
+		 * nothing else can
+		 */
+		ep_wire_cut(wire);
+		return ep_wire_begun(wire, &type) > 0 && (type != 'd' || !in_the_middle(lease));
+	}
 	if (in_the_middle(lease) || wire->out.cursor > 0)
 		return ep_wire_unsent(wire) || wire->out_message >= 0;
 	resetStringInfo(&wire->out);
 	wire->out_message = -1;
 	return false;
+}
+
+/* What is left to send of a CopyData: all that half_sent() leaves of a COPY's data. */
+static size_t
+padding(const EpLease *lease)
+{
+	char		type;
+
+	return lease->copy_in ? ep_wire_begun(&lease->desc->wire, &type) : 0;
 }
 
 /*
@@ -253,7 +277,7 @@ must_break(EpLease *lease)
 		return true;
 	if (lease->desc == NULL)
 		return false;			/* never used */
-	if (half_sent(lease))
+	if (half_sent(lease) || padding(lease) > EP_MAX_PADDING)
 		return true;
 	return !in_the_middle(lease) && !nothing_unread(&lease->desc->wire);
 }
@@ -283,6 +307,8 @@ leave_to_worker(EpConn *conn, EpLease *lease)
 	{
 		ep_wire_leave_unfinished(&lease->desc->wire, lease->syncs, &unfinished);
 		unfinished.need_sync = lease->need_sync;
+		unfinished.copy_fail = lease->copy_in;
+		unfinished.pad = (uint32) padding(lease);
 	}
 	if (unfinished.skip == PG_UINT32_MAX)
 	{
@@ -309,11 +335,16 @@ dispose(EpPool *pool, EpConn *conn, EpLease *lease, bool broken)
 	if (broken || EP_LW_BITS(word) == EP_LW_REVOKED ||
 		(conn->dead && !(conn->terminated && in_the_middle(lease))))
 	{
-		pool->lost |= lease->broken;
+		/* that a struck session's connection ends is no sign of trouble */
+		bool		lost = lease->broken && conn->struck == EP_STRUCK_NOT;
+
+		pool->lost |= lost;
 		if (broken && !lease->broken && !conn->dead)
 			ep_conn_blame(conn, EP_END_UNCLEAN);
-		if (lease->broken)
+		if (lost)
 			(void) ep_pool_want_recheck(pool);
+		if (conn->struck != EP_STRUCK_NOT)
+			ep_conn_blame(conn, EP_END_SESSION_STRUCK);
 		ep_conn_to_broken(conn);
 		return EP_GIVEN_TO_WORKER;
 	}
@@ -363,7 +394,7 @@ end_orphan(EpPool *pool, EpConn *conn, EpLease *lease)
 
 	if (lease->desc)
 	{
-		if (!lease->broken && !half_sent(lease))
+		if (!lease->broken && !half_sent(lease) && padding(lease) == 0)
 			(void) send(lease->desc->fd, terminate, sizeof(terminate), MSG_DONTWAIT | MSG_NOSIGNAL);
 		(void) shutdown(lease->desc->fd, SHUT_RDWR);
 	}
@@ -405,10 +436,13 @@ ep_lease_give_back(EpLease *lease)
 		 * The worker zeroes its epoch before it looks for connections to end:
 		 * either it sees this one given back, or we see the epoch.
 		 */
+		/* what lets in the next session, whatever becomes of the connection */
+		ep_conn_set_kind(conn, EP_KIND_STATEMENT);
 		if (ep_worker_has(pool->worker, conn->epoch))
 			given = dispose(pool, conn, lease, broken);
 		else
 			orphan = true;
+		ep_queue_next(pool, &given);
 	}
 	LWLockRelease(&pool->lock);
 
@@ -426,6 +460,21 @@ void
 ep_lease_release(EpLease *lease)
 {
 	ep_lease_give_back(lease);
+}
+
+/* Give the lease of that number back, if this process still has it.  Raises nothing. */
+void
+ep_lease_drop(int64 number)
+{
+	dlist_mutable_iter it;
+
+	dlist_foreach_modify(it, &leases)
+	{
+		EpLease    *lease = dlist_container(EpLease, node, it.cur);
+
+		if (lease->number == number)
+			ep_lease_give_back(lease);
+	}
 }
 
 /* ----------------------------------------------------------- finding leases */
@@ -483,14 +532,22 @@ ep_lease_find_named(EpPoolRef *ref, const char *name)
 }
 
 /* Raise 55006 if rows of the lease are being read, or it is otherwise in use by an outer call. */
-static void
-check_not_in_use(const EpLease *lease)
+void
+ep_lease_check_not_in_use(const EpLease *lease)
 {
 	if (lease->in_use)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("lease %lld is in use", (long long) lease->number),
 				 errdetail("A function that was called while its rows are read cannot use it.")));
+}
+
+/* Has it a transaction, or one that is being opened, that only the end of the local one may end? */
+static bool
+open_session(const EpLease *lease)
+{
+	return lease->kind == EP_KIND_SESSION &&
+		(ep_session_has_begun(lease) || lease->pending != NULL || ep_conns[lease->slot].struck != EP_STRUCK_NOT);
 }
 
 /*
@@ -514,8 +571,8 @@ ep_lease_release_number(int64 number)
 	if (lease == NULL)
 		return false;
 	lease = ep_lease_find(number);
-	check_not_in_use(lease);
-	if (ep_session_has_begun(lease))
+	ep_lease_check_not_in_use(lease);
+	if (open_session(lease))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("session %lld has an open transaction", (long long) number),
@@ -540,7 +597,7 @@ ep_lease_release_all(void)
 	{
 		EpLease    *lease = dlist_container(EpLease, node, it.cur);
 
-		if (lease->kind == EP_KIND_STATEMENT || lease->in_use || ep_session_has_begun(lease) ||
+		if (lease->kind == EP_KIND_STATEMENT || lease->in_use || open_session(lease) ||
 			(!all && lease->role != GetUserId()))
 			continue;
 		ep_lease_release(lease);
@@ -562,6 +619,22 @@ ep_lease_discard_all(void)
 /* ------------------------------------------- the ends of (sub)transactions */
 
 /*
+ * A time-out has struck the session in its exchange, and the lease outlives the
+ * subtransaction that has got the error: nobody uses the connection any more,
+ * and the worker need not wait for the end of the transaction.
+ */
+static void
+leave_struck(EpLease *lease)
+{
+	lease->in_exchange = false;
+	lease->need_drain = false;
+	lease->broken = true;
+	pg_atomic_write_u64(&ep_conns[lease->slot].lease_word,
+						EP_LW(lease->conn_id, ep_my_procno_compat(), EP_LW_REVOKED));
+	ep_wake_worker(ep_pools[lease->pool].worker);
+}
+
+/*
  * A lease outlives the (sub)transaction in which its exchange was under way.
  * Nobody reads the answer any more: have it cancelled now, and read to its end
  * before the next use (ep_lease_enter).
@@ -572,8 +645,14 @@ cut_exchange(EpLease *lease)
 	uint64		word = EP_LW(lease->conn_id, ep_my_procno_compat(), EP_LW_IN_EXCHANGE);
 
 	lease->in_use = false;
+	ep_async_discard(lease);
 	if (lease->desc == NULL || !lease->in_exchange)
 		return;
+	if (ep_conns[lease->slot].struck != EP_STRUCK_NOT)
+	{
+		leave_struck(lease);
+		return;
+	}
 	lease->broken = lease->broken || half_sent(lease);
 	if (!lease->broken && in_the_middle(lease))
 	{
@@ -591,7 +670,8 @@ cut_exchange(EpLease *lease)
 
 /*
  * The transaction is over.  Leases with hold stay: at commit all of them, at
- * abort those that an earlier transaction acquired.
+ * abort those that an earlier transaction acquired.  What was sent on one of
+ * them stays with it, unless the transaction that sent it aborts.
  */
 static void
 end_transaction(bool commit)
@@ -608,8 +688,9 @@ end_transaction(bool commit)
 			continue;
 		}
 		lease->subid = InvalidSubTransactionId;
-		if (!commit)
+		if (!commit && (lease->pending == NULL || lease->use_subid != InvalidSubTransactionId))
 			cut_exchange(lease);
+		lease->use_subid = InvalidSubTransactionId;
 	}
 }
 
@@ -626,7 +707,7 @@ xact_callback(XactEvent event, void *arg pg_attribute_unused())
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PARALLEL_ABORT:
-			ep_acquire_abandon();
+			ep_acquire_abandon(InvalidSubTransactionId);
 			if (!dlist_is_empty(&leases))
 				end_transaction(false);
 			break;
@@ -678,7 +759,7 @@ subxact_callback(SubXactEvent event, SubTransactionId mine, SubTransactionId par
 				 void *arg pg_attribute_unused())
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB)
-		ep_acquire_abandon();
+		ep_acquire_abandon(mine);
 	if (dlist_is_empty(&leases))
 		return;
 	if (event == SUBXACT_EVENT_ABORT_SUB)

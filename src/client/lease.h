@@ -14,6 +14,7 @@
 #include "shared/shared.h"
 #include "client/catalog.h"
 #include "client/descriptor.h"
+#include "compat.h"
 
 /* What a lease has done since its numbers were last added to the pool's. */
 typedef struct EpLeaseStats
@@ -51,10 +52,21 @@ typedef struct EpLease
 	bool		in_exchange;	/* lease word says so */
 	int			syncs;			/* Syncs sent and not yet answered */
 	bool		need_sync;		/* messages sent that no Sync follows yet */
+	bool		copy_in;		/* data is being sent for a COPY by the simple protocol: if it is cut off, CopyFail */
 	bool		need_drain;		/* survived a subtransaction's abort in the middle of an exchange */
 	bool		cancel_sent;	/* the worker was asked to cancel; wait for it before the next statement */
 	bool		broken;
 	bool		used;			/* ran at least one statement */
+
+	/*
+	 * async.c: a statement that was sent and whose result nobody has taken;
+	 * not in_use meanwhile
+	 */
+	struct EpAsync *pending;
+
+	/* notify.c */
+	bool		listening;		/* LISTEN was run on it, or a notification has come */
+	struct EpNotifications *notifications;	/* that nobody has asked for yet, or NULL */
 	EpLeaseStats stats;
 } EpLease;
 
@@ -65,18 +77,41 @@ extern EpLease *ep_lease_find_named(EpPoolRef *ref, const char *name);
 extern int	ep_lease_release_all(void);
 extern bool ep_lease_release_number(int64 number);
 extern void ep_lease_discard_all(void);
+extern void ep_lease_check_not_in_use(const EpLease *lease);
 
 /* Around each exchange. */
 extern void ep_lease_enter(EpLease *lease);
 extern void ep_lease_leave(EpLease *lease);
 extern void ep_lease_mark_broken(EpLease *lease);
 extern void ep_lease_request_cancel(EpLease *lease);
+extern void ep_lease_raise_closed(EpLease *lease) pg_attribute_noreturn();
+
+/* Time-outs of sessions. */
+extern void ep_lease_check_struck(const EpLease *lease);
+extern void ep_lease_seal(EpLease *lease);
 
 extern void ep_lease_install(void);
 
 /* acquire.c */
 extern double ep_ref_acquire_timeout(const EpPoolRef *ref);
-extern void ep_acquire_abandon(void);
+extern void ep_acquire_abandon(SubTransactionId subid);
+
+/* The same in steps, for whoever has something else to do meanwhile. */
+typedef enum EpAcquireState
+{
+	EP_ACQUIRE_GOT,
+	EP_ACQUIRE_QUEUED,			/* the latch is set when there is something new */
+	EP_ACQUIRE_NOT_NOW,			/* none is idle, and no place in the queue to be had */
+	EP_ACQUIRE_OUTDATED			/* call ep_acquire_renew */
+} EpAcquireState;
+
+typedef struct EpAcquire EpAcquire;
+extern EpAcquire *ep_acquire_begin(EpPoolRef *ref, const char *name);
+extern EpAcquireState ep_acquire_step(EpAcquire *w, uint64 deadline_us, bool optional, EpLease **lease);
+extern void ep_acquire_renew(EpAcquire *w);
+extern void ep_acquire_end(EpAcquire *w);
+extern void ep_acquire_under_way(int n);
+
 extern bool ep_worker_is_away(const EpPool *pool);
 extern void ep_raise_worker_away(void) pg_attribute_noreturn();
 
@@ -84,6 +119,7 @@ extern void ep_raise_worker_away(void) pg_attribute_noreturn();
 extern EpLease *ep_lease_prepare(EpPoolRef *ref, EpLeaseKind kind, bool hold, const char *name);
 extern void ep_lease_register(EpLease *lease, EpConn *conn);
 extern void ep_lease_give_back(EpLease *lease);
+extern void ep_lease_drop(int64 number);
 extern void ep_lease_flush_stats(EpPool *pool, EpConn *conn, EpLease *lease, uint64 now_us);
 extern bool ep_worker_has(int worker, uint64 epoch);
 

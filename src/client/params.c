@@ -162,11 +162,13 @@ ep_text_modes_end(int nest_level)
 
 /* ------------------------------------------------------------------- plans */
 
-/* Types whose text is a name that search_path shortens. */
-static bool
-prints_names(Oid type)
+/* Is a value's text a name that search_path shortens, or an array of such? */
+bool
+ep_type_prints_names(Oid type)
 {
-	switch (type)
+	Oid			element = get_element_type(type);
+
+	switch (OidIsValid(element) ? element : type)
 	{
 		case REGPROCOID:
 		case REGPROCEDUREOID:
@@ -202,7 +204,6 @@ static void
 plan_output(EpCallSite *site, ParamPlan *plan, Oid base, MemoryContext context)
 {
 	Oid			output;
-	Oid			element = get_element_type(base);
 	bool		varlena;
 
 	plan->kind = SEND_OUTPUT;
@@ -210,7 +211,7 @@ plan_output(EpCallSite *site, ParamPlan *plan, Oid base, MemoryContext context)
 	getTypeOutputInfo(base, &output, &varlena);
 	fmgr_info_cxt(output, &plan->output, context);
 	site->any_output = true;
-	if (prints_names(OidIsValid(element) ? element : base))
+	if (ep_type_prints_names(base))
 		site->any_names = true;
 }
 
@@ -516,4 +517,116 @@ ep_params_from_call(FunctionCallInfo fcinfo, int first)
 				  PG_ARGISNULL(first + i), PG_GETARG_DATUM(first + i));
 	ep_text_modes_end(nest_level);
 	return params;
+}
+
+/*
+ * The elements of an array of texts, of any number of dimensions, in storage
+ * order, as untyped parameters.  NULL: none.  The result lives in the current
+ * memory context and points into the array.  Raises 54023 for too many.
+ */
+EpParams *
+ep_params_from_texts(ArrayType * array)
+{
+	EpParams   *params;
+	Scratch    *scratch;
+	Datum	   *values;
+	bool	   *nulls;
+	int			n;
+
+	if (array == NULL)
+		return &no_params;
+	n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	if (n == 0)
+		return &no_params;
+	check_count(n);
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &n);
+	params = make_params(n, &scratch);
+	for (int i = 0; i < n; i++)
+	{
+		params->types[i] = InvalidOid;
+		if (nulls[i])
+			put_bytes(params, i, 0, NULL, -1);
+		else
+			put_varlena(params, i, 0, values[i]);
+	}
+	return params;
+}
+
+/* The text of a value, as the remote reads it. */
+static Datum
+text_of(Datum value, Oid type)
+{
+	Oid			output;
+	bool		varlena;
+	char	   *string;
+
+	if (type == TEXTOID)
+		return value;
+	getTypeOutputInfo(type, &output, &varlena);
+	string = OidOutputFunctionCall(output, value);
+	return PointerGetDatum(cstring_to_text(string));
+}
+
+/*
+ * The same parameters as ep_params_from_call's, as an array of their texts in
+ * the current memory context, or NULL if there are none.  Raises what that one
+ * does.
+ */
+ArrayType *
+ep_params_as_texts(FunctionCallInfo fcinfo, int first)
+{
+	int			n = PG_NARGS() - first;
+	bool		spread = n > 0 && elements_are_params(fcinfo, first);
+	Oid			type = InvalidOid;
+	Datum	   *values;
+	bool	   *nulls;
+	int			lower = 1;
+	int			nest_level;
+
+	if (n <= 0)
+		return NULL;
+	if (spread)
+	{
+		ArrayType  *array;
+		int16		typlen;
+		bool		typbyval;
+		char		typalign;
+
+		if (PG_ARGISNULL(first))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("array of parameters must not be null"),
+					 errhint("For a statement without parameters leave it out, or pass an empty array.")));
+		array = PG_GETARG_ARRAYTYPE_P(first);
+		type = ARR_ELEMTYPE(array);
+		get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
+		deconstruct_array(array, type, typlen, typbyval, typalign, &values, &nulls, &n);
+		if (n == 0)
+			return NULL;
+	}
+	else
+	{
+		values = palloc(n * sizeof(Datum));
+		nulls = palloc(n * sizeof(bool));
+		for (int i = 0; i < n; i++)
+		{
+			nulls[i] = PG_ARGISNULL(first + i);
+			values[i] = PG_GETARG_DATUM(first + i);
+		}
+	}
+	check_count(n);
+	nest_level = ep_text_modes_begin(true);
+	for (int i = 0; i < n; i++)
+	{
+		if (!spread)
+			type = ep_call_argtype(fcinfo, first + i);
+		if (!OidIsValid(type) || type == ANYOID)
+			ereport(ERROR,
+					(errcode(ERRCODE_INDETERMINATE_DATATYPE),
+					 errmsg("could not determine data type of parameter %d", i + 1)));
+		if (!nulls[i])
+			values[i] = text_of(values[i], type);
+	}
+	ep_text_modes_end(nest_level);
+	return construct_md_array(values, nulls, 1, &n, &lower, TEXTOID, -1, false, TYPALIGN_INT);
 }

@@ -11,6 +11,7 @@
 
 #include "postgres.h"
 #include "fmgr.h"
+#include "utils/array.h"
 #include "client/exchange.h"
 
 struct EpParamPlan;
@@ -30,14 +31,17 @@ typedef struct EpCallSite
 	bool		any_output;		/* some go through their output function */
 	bool		any_names;		/* some print names of schema objects */
 
-	/* functions/execute.c: rows still to be returned one by one, or NULL */
+	/* functions/rows.c: rows still to be returned one by one, or NULL */
 	struct EpPendingRows *pending;
 } EpCallSite;
 
 extern EpCallSite *ep_call_site(FunctionCallInfo fcinfo);
 extern Oid	ep_call_argtype(FunctionCallInfo fcinfo, int arg);
 extern EpParams *ep_params_from_call(FunctionCallInfo fcinfo, int first);
+extern EpParams *ep_params_from_texts(ArrayType * array);
+extern ArrayType * ep_params_as_texts(FunctionCallInfo fcinfo, int first);
 
+extern bool ep_type_prints_names(Oid type);
 extern int	ep_text_modes_begin(bool names);
 extern void ep_text_modes_end(int nest_level);
 

@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 #include "access/tupdesc.h"
+#include "utils/jsonb.h"
 #include "utils/tuplestore.h"
 #include "client/exchange.h"
 
@@ -22,6 +23,14 @@ extern EpReceiver *ep_receive_by_name(TupleDesc desc, Tuplestorestate *store, Oi
 
 /* One jsonb a row. */
 extern EpReceiver *ep_receive_json(Tuplestorestate *store, TupleDesc desc);
+
+/* One jsonb array of all rows. */
+extern EpReceiver *ep_receive_json_array(void);
+extern Jsonb *ep_receive_json_rows(EpReceiver *receiver);
+
+/* Rows are kept as they came, for another receiver that gets them afterwards. */
+extern EpReceiver *ep_receive_spool(void);
+extern void ep_spool_deliver(EpReceiver *spool, EpReceiver *receiver);
 
 /* Rows are counted and dropped. */
 extern EpReceiver *ep_receive_nothing(void);

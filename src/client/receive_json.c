@@ -43,8 +43,12 @@ typedef struct JsonReceiver
 	EpReceiver	pub;
 	MemoryContext context;		/* of this and of the columns */
 	MemoryContext row_context;	/* emptied after each row */
-	Tuplestorestate *store;
+	Tuplestorestate *store;		/* NULL: rows are kept in the array below */
 	TupleDesc	desc;			/* one column of type jsonb */
+	bool		no_data;		/* the statement returned no rows */
+	Jsonb	  **objects;
+	int			nobjects;
+	int			max_objects;
 	int			ncols;
 	JsonColumn *cols;
 	StringInfoData text;		/* NUL-terminated copy of the field being read */
@@ -99,6 +103,7 @@ describe_json(EpReceiver *self, const EpRowDesc *desc, bool no_data)
 	JsonReceiver *r = (JsonReceiver *) self;
 	MemoryContext caller;
 
+	r->no_data = no_data;
 	if (no_data)
 		return;
 	caller = MemoryContextSwitchTo(r->context);
@@ -229,14 +234,31 @@ make_object(JsonReceiver *r, const EpField *fields)
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
+/* Keep a copy of an object, for an array. */
+static void
+keep_object(JsonReceiver *r, const Jsonb *object)
+{
+	Jsonb	   *copy = MemoryContextAlloc(r->context, VARSIZE(object));
+
+	memcpy(copy, object, VARSIZE(object));
+	if (r->nobjects >= r->max_objects)
+	{
+		r->max_objects = Max(r->max_objects * 2, 16);
+		if (r->objects == NULL)
+			r->objects = MemoryContextAlloc(r->context, r->max_objects * sizeof(Jsonb *));
+		else
+			r->objects = repalloc_huge(r->objects, r->max_objects * sizeof(Jsonb *));
+	}
+	r->objects[r->nobjects++] = copy;
+}
+
 static void
 store_json(EpReceiver *self, int nfields, const EpField *fields)
 {
 	JsonReceiver *r = (JsonReceiver *) self;
 	ErrorContextCallback callback;
 	MemoryContext caller;
-	Datum		value;
-	bool		isnull = false;
+	Jsonb	   *object;
 
 	if (unlikely(nfields != r->ncols))
 		ep_raise_field_count(nfields, r->ncols);
@@ -245,8 +267,16 @@ store_json(EpReceiver *self, int nfields, const EpField *fields)
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 	caller = MemoryContextSwitchTo(r->row_context);
-	value = JsonbPGetDatum(make_object(r, fields));
-	tuplestore_putvalues(r->store, r->desc, &value, &isnull);
+	object = make_object(r, fields);
+	if (r->store)
+	{
+		Datum		value = JsonbPGetDatum(object);
+		bool		isnull = false;
+
+		tuplestore_putvalues(r->store, r->desc, &value, &isnull);
+	}
+	else
+		keep_object(r, object);
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(r->row_context);
 	error_context_stack = callback.previous;
@@ -275,4 +305,38 @@ ep_receive_json(Tuplestorestate *store, TupleDesc desc)
 	r->pub.describe = describe_json;
 	r->pub.row = store_json;
 	return &r->pub;
+}
+
+/*
+ * A receiver that keeps one jsonb object a row, for ep_receive_json_rows.  Its
+ * callbacks call no code of users and read no catalog.
+ */
+EpReceiver *
+ep_receive_json_array(void)
+{
+	return ep_receive_json(NULL, NULL);
+}
+
+/*
+ * What ep_receive_json_array's receiver has got, as a jsonb array in the
+ * current memory context; NULL if the statement was none that returns rows.
+ */
+Jsonb *
+ep_receive_json_rows(EpReceiver *receiver)
+{
+	JsonReceiver *r = (JsonReceiver *) receiver;
+	JsonbParseState *state = NULL;
+	JsonbValue	value;
+
+	if (r->no_data || r->cols == NULL)
+		return NULL;
+	(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	for (int i = 0; i < r->nobjects; i++)
+	{
+		value.type = jbvBinary;
+		value.val.binary.data = &r->objects[i]->root;
+		value.val.binary.len = VARSIZE(r->objects[i]) - VARHDRSZ;
+		(void) pushJsonbValue(&state, WJB_ELEM, &value);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
 }

@@ -28,7 +28,7 @@ raise_copy(void)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("COPY is not possible in run_script"),
-			 errhint("Read with SELECT and write with INSERT; data cannot be streamed through it.")));
+			 errhint("Use enhanced_pool.copy_to or enhanced_pool.copy_from.")));
 }
 
 /* The remote waits for the data of a COPY.  In the simple protocol CopyFail alone ends it. */

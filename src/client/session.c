@@ -525,7 +525,7 @@ pre_prepare(void)
 	{
 		EpSession  *s = dlist_container(EpSession, node, it.cur);
 
-		if (s->begun || (s->lease && s->lease->in_use))
+		if (s->begun || (s->lease && (s->lease->in_use || s->lease->pending)))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot PREPARE a transaction that has used a session"),

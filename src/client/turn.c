@@ -19,6 +19,7 @@
 #include "storage/latch.h"
 #include "utils/builtins.h"
 
+#include "client/notify.h"
 #include "client/session.h"
 #include "client/turn.h"
 #include "shared/events.h"
@@ -99,7 +100,7 @@ static void
 count(EpTurn *turn, bool error)
 {
 	EpLeaseStats *stats = &turn->lease->stats;
-	uint64		elapsed = ep_now_us() - turn->started_us;
+	uint64		elapsed = (turn->ended_us ? turn->ended_us : ep_now_us()) - turn->started_us;
 
 	stats->total_query_us += elapsed;
 	stats->max_query_us = Max(stats->max_query_us, elapsed);
@@ -257,7 +258,7 @@ look(EpTurn *turn)
 static bool
 move(EpTurn *turn)
 {
-	if (unlikely(turn->conn->terminated))
+	if (unlikely(turn->conn->terminated || turn->conn->struck != EP_STRUCK_NOT))
 		count(turn, true);
 	ep_check_terminated(turn->lease);
 	turn->events = WL_SOCKET_READABLE;
@@ -430,6 +431,30 @@ note_error(EpTurn *turn, const EpMessage *msg)
 	turn->fatal = fatal;
 }
 
+/*
+ * Deal with a message that the remote may send at any time; returns false if
+ * it is none.  The turn may be one with lease, connection and wire alone, for
+ * a lease at rest.
+ */
+bool
+ep_turn_take_async(EpTurn *turn, const EpMessage *msg)
+{
+	switch (msg->type)
+	{
+		case 'S':
+			note_parameter(turn, msg);
+			return true;
+		case 'N':
+			note_notice(turn, msg);
+			return true;
+		case 'A':
+			ep_notify_keep(turn->lease, msg);
+			return true;
+		default:
+			return false;
+	}
+}
+
 /* ------------------------------------------------------------- the answer */
 
 /*
@@ -472,19 +497,8 @@ next_message(EpTurn *turn, EpMessage *msg)
 			default:
 				ep_raise_malformed(turn->lease, turn->wire->complaint);
 		}
-		switch (msg->type)
-		{
-			case 'S':
-				note_parameter(turn, msg);
-				continue;
-			case 'N':
-				note_notice(turn, msg);
-				continue;
-			case 'A':
-				continue;
-			default:
-				break;
-		}
+		if (ep_turn_take_async(turn, msg))
+			continue;
 		if (turn->naming)
 		{
 			take_naming(turn, msg);
@@ -535,6 +549,49 @@ ep_turn_poll(EpTurn *turn, EpMessage *msg)
 	return true;
 }
 
+/*
+ * In the middle of data for a COPY: send all that was built, waiting until the
+ * socket has taken it.  What the remote says meanwhile is looked at, so that
+ * nobody goes on producing data for a COPY that has failed: returns false once
+ * it has, else true.  Raises as ep_turn_receive does, and 08P01 if the remote
+ * has anything else to say.
+ */
+bool
+ep_turn_push(EpTurn *turn)
+{
+	for (;;)
+	{
+		EpMessage	msg;
+
+		CHECK_FOR_INTERRUPTS();
+		if (ep_turn_poll(turn, &msg) && !turn->failed)
+			ep_turn_unexpected(turn, &msg);
+		if (turn->failed)
+			return false;
+		if ((turn->events & WL_SOCKET_WRITEABLE) == 0)
+			return true;
+		(void) ep_descriptor_wait(turn->lease->desc, turn->events, time_left(turn));
+	}
+}
+
+/*
+ * A COPY has ended before all of its data was sent: the remote, at rest, drops
+ * the rest, which must leave before anything else does.
+ */
+static void
+send_rest(EpTurn *turn)
+{
+	ep_wire_cut(turn->wire);
+	while (flush(turn))
+	{
+		CHECK_FOR_INTERRUPTS();
+		ep_check_terminated(turn->lease);
+		(void) ep_descriptor_wait(turn->lease->desc, WL_SOCKET_WRITEABLE, time_left(turn));
+	}
+	if (turn->send_failed)
+		lost(turn, "The data of a COPY could not be sent.");
+}
+
 /* ReadyForQuery: the remote is at rest. */
 void
 ep_turn_ready(EpTurn *turn, const EpMessage *msg)
@@ -543,6 +600,8 @@ ep_turn_ready(EpTurn *turn, const EpMessage *msg)
 
 	if (!ep_parse_ready(msg, &status) || turn->lease->syncs <= 0)
 		ep_turn_unexpected(turn, msg);
+	if (unlikely(turn->lease->copy_in && turn->lease->syncs == 1))
+		send_rest(turn);
 	turn->lease->syncs--;
 	turn->conn->tx_status = status;
 }
@@ -601,6 +660,7 @@ ep_turn_complete(EpTurn *turn, const EpMessage *msg, EpOutcome *outcome)
 
 	if (!tag_is_harmless(tag))
 		turn->conn->dirty = true;
+	ep_notify_note_command(turn->lease, tag);
 	if (strcmp(tag, "DISCARD ALL") == 0 || strncmp(tag, "DEALLOCATE", strlen("DEALLOCATE")) == 0)
 		ep_conn_forget_statements(turn->conn);
 }

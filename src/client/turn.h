@@ -25,6 +25,7 @@ typedef struct EpTurn
 	const char *sql;			/* what errors are about */
 	uint64		started_us;
 	uint64		deadline_us;	/* of query_timeout, 0: none */
+	uint64		ended_us;		/* when the whole answer was there, if that was before it is read; else 0 */
 	uint64		rows;			/* that were received */
 	uint64		bytes_in;		/* counters of the wire at the beginning */
 	uint64		bytes_out;
@@ -45,6 +46,8 @@ extern void ep_turn_send(EpTurn *turn);
 extern void ep_turn_resend(EpTurn *turn);
 extern void ep_turn_receive(EpTurn *turn, EpMessage *msg);
 extern bool ep_turn_poll(EpTurn *turn, EpMessage *msg);
+extern bool ep_turn_take_async(EpTurn *turn, const EpMessage *msg);
+extern bool ep_turn_push(EpTurn *turn);
 extern void ep_turn_ready(EpTurn *turn, const EpMessage *msg);
 extern void ep_turn_complete(EpTurn *turn, const EpMessage *msg, EpOutcome *outcome);
 extern void ep_turn_unexpected(EpTurn *turn, const EpMessage *msg) pg_attribute_noreturn();

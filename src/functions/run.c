@@ -28,8 +28,8 @@ PG_FUNCTION_INFO_V1(enhanced_pool_last_remote_error);
  * The words of a command tag, without the numbers that follow: INSERT of
  * "INSERT 0 1".  The number of rows is a column of its own.
  */
-static text *
-command_of(const char *tag)
+text *
+ep_command_of(const char *tag)
 {
 	size_t		len = strlen(tag);
 
@@ -46,7 +46,7 @@ put_statement(void *arg, int statement, const EpOutcome *outcome)
 	bool		nulls[3] = {false, false, false};
 
 	values[0] = Int32GetDatum(statement);
-	values[1] = PointerGetDatum(command_of(outcome->tag));
+	values[1] = PointerGetDatum(ep_command_of(outcome->tag));
 	values[2] = Int64GetDatum(outcome->rows);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }

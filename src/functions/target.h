@@ -12,7 +12,9 @@
 #include "postgres.h"
 #include "fmgr.h"
 #include "client/catalog.h"
+#include "client/exchange.h"
 #include "client/lease.h"
+#include "nodes/execnodes.h"
 
 /* Where a statement runs. */
 typedef struct EpTarget
@@ -27,6 +29,7 @@ extern void ep_target_check(FunctionCallInfo fcinfo, int arg);
 extern char *ep_arg_text(FunctionCallInfo fcinfo, int arg, const char *what);
 extern double ep_arg_seconds(FunctionCallInfo fcinfo, int arg, const char *hint);
 extern EpPoolRef *ep_arg_pool(FunctionCallInfo fcinfo, int arg);
+extern text *ep_command_of(const char *tag);	/* run.c */
 extern int64 ep_arg_lease(FunctionCallInfo fcinfo, int arg);
 extern const char *ep_arg_lease_name(FunctionCallInfo fcinfo, int arg);
 

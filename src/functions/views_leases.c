@@ -131,11 +131,11 @@ copy_queue(const EpPool *pool, WaiterCopy *waiters)
 {
 	int			n = 0;
 
-	for (int proc = pool->wait_head; proc >= 0 && n < ep_control->n_backends; proc = ep_backends[proc].next)
+	for (int entry = pool->wait_head; entry >= 0 && n < ep_control->n_waiters; entry = ep_backends[entry].next)
 	{
-		waiters[n].pid = ep_backends[proc].pid;
-		waiters[n].since = ep_backends[proc].wait_start;
-		waiters[n].since_us = ep_backends[proc].wait_start_us;
+		waiters[n].pid = ep_backends[entry].pid;
+		waiters[n].since = ep_backends[entry].wait_start;
+		waiters[n].since_us = ep_backends[entry].wait_start_us;
 		n++;
 	}
 	return n;
@@ -157,7 +157,7 @@ put_waiters(EpView *view, const EpPoolIdent *ident, const WaiterCopy *waiters, i
 	}
 }
 
-/* waiters(): one row for each backend that waits for a connection. */
+/* waiters(): one row for each connection that a backend waits for. */
 Datum
 enhanced_pool_waiters(PG_FUNCTION_ARGS)
 {
@@ -168,7 +168,7 @@ enhanced_pool_waiters(PG_FUNCTION_ARGS)
 
 	ep_require_preload();
 	ep_view_begin(&view, fcinfo);
-	waiters = palloc(sizeof(WaiterCopy) * ep_control->n_backends);
+	waiters = palloc(sizeof(WaiterCopy) * ep_control->n_waiters);
 	places = ep_open_places(&nplaces);
 	for (int i = 0; i < nplaces; i++)
 	{

@@ -223,11 +223,15 @@ move(EpConn *conn, EpConnState to)
 	}
 
 	ep_load_advance(&pool->load, ep_pool_load(pool), now);
-	ep_observe_advance(&pool->observed, pool->n_leased, pool->n_waiting, now);
+	ep_observe_advance(&pool->observed, pool->n_leased, ep_pool_waiting(pool), now);
 	if (conn->state == EP_IDLE)
+	{
 		idle_unlink(pool, conn);
+		pool->n_kept_idle -= conn->kept;
+	}
 	if (conn->state == EP_LEASED)
 	{
+		ep_conn_set_kind(conn, EP_KIND_STATEMENT);
 		conn->owner = -1;
 		pg_atomic_write_u64(&conn->lease_word, 0);
 	}
@@ -239,10 +243,15 @@ move(EpConn *conn, EpConnState to)
 		ep_conn_blame(conn, EP_END_LOST);
 	}
 	conn->state = to;
+	if (to == EP_BROKEN || to == EP_CLOSING || to == EP_FREE)
+		ep_conn_let_go(conn);
 	if (to != EP_FREE)
 		(*counter_of(pool, conn, to))++;
 	if (to == EP_IDLE)
+	{
 		idle_push(pool, conn);
+		pool->n_kept_idle += conn->kept;
+	}
 	return now;
 }
 
@@ -311,6 +320,60 @@ ep_conn_to_idle(EpConn *conn)
 	(void) move(conn, EP_IDLE);
 }
 
+/* The connection is kept for sessions from now on.  Caller holds the pool's lock. */
+void
+ep_conn_keep(EpConn *conn)
+{
+	EpPool	   *pool = &ep_pools[conn->pool];
+
+	if (conn->kept)
+		return;
+	conn->kept = true;
+	conn->kept_us = ep_now_us();
+	conn->spent_us = 0;
+	pool->n_kept++;
+	pool->n_kept_idle += conn->state == EP_IDLE;
+}
+
+/*
+ * It is anybody's again.  Caller holds the pool's lock, and calls ep_queue_next
+ * if it is idle.
+ */
+void
+ep_conn_let_go(EpConn *conn)
+{
+	EpPool	   *pool = &ep_pools[conn->pool];
+
+	if (!conn->kept)
+		return;
+	conn->kept = false;
+	pool->n_kept--;
+	pool->n_kept_idle -= conn->state == EP_IDLE;
+}
+
+/*
+ * What the connection, which is LEASED, is lent for.  A session counts from here
+ * until it is lent for something else or comes back: who ends that calls
+ * ep_queue_next, as the first session in the queue may be the next.  Caller
+ * holds the pool's lock.
+ */
+void
+ep_conn_set_kind(EpConn *conn, EpLeaseKind kind)
+{
+	EpPool	   *pool = &ep_pools[conn->pool];
+
+	if (conn->kind == kind)
+		return;
+	if (conn->kind == EP_KIND_SESSION || kind == EP_KIND_SESSION)
+	{
+		pool->n_sessions += kind == EP_KIND_SESSION ? 1 : -1;
+		pool->last_session_us = ep_now_us();
+	}
+	conn->kind = kind;
+	if (kind == EP_KIND_SESSION)
+		ep_conn_keep(conn);
+}
+
 /* Lend the connection to a backend: it may send from now on, nobody else. */
 void
 ep_conn_to_leased(EpConn *conn, int procno)
@@ -323,8 +386,10 @@ ep_conn_to_leased(EpConn *conn, int procno)
 	conn->leased_us = now;
 	conn->leased_at = GetCurrentTimestamp();
 	conn->lease = 0;
-	conn->kind = EP_KIND_STATEMENT;
 	conn->hold = false;
+	conn->struck = EP_STRUCK_NOT;
+	conn->sealed = false;
+	conn->rested_us = now;
 	conn->leak_reported = false;
 	conn->lease_name[0] = '\0';
 	conn->query_start = 0;
@@ -401,6 +466,32 @@ ep_conn_terminate(EpConn *conn)
 	else if (conn->state == EP_IDLE)
 		ep_conn_to_broken(conn);
 	return true;
+}
+
+/*
+ * A session's time is over: from now on its holder can only abort.  One that
+ * rests is revoked, and true is returned: the worker ends the connection at
+ * once, and with it the remote transaction and its locks.  Of one in an
+ * exchange the statement is to be cancelled; its holder sees the mark when it
+ * looks for the answer, and the caller wakes it.  Caller holds the pool's lock;
+ * the connection is LEASED.
+ */
+bool
+ep_conn_strike(EpConn *conn, EpStruck struck)
+{
+	uint64		resting = EP_LW(conn->conn_id, conn->owner, EP_LW_RESTING);
+
+	Assert(conn->state == EP_LEASED && !conn->sealed);
+	conn->struck = struck;
+	conn->struck_us = ep_now_us();
+	if (pg_atomic_compare_exchange_u64(&conn->lease_word, &resting,
+									   EP_LW(conn->conn_id, conn->owner, EP_LW_REVOKED)))
+	{
+		ep_conn_blame(conn, EP_END_SESSION_STRUCK);
+		return true;
+	}
+	conn->cancel_wanted = conn->cancel_busy = true;
+	return false;
 }
 
 /* Give the slot back; the remote has let go of the connection, or never had it. */

@@ -101,7 +101,8 @@ static const struct
 	[EP_END_CANCEL_FAILED] = {"cancel_failed", "what ran on it could not be cancelled"},
 	[EP_END_VALIDATION_FAILED] = {"validation_failed", "its validation failed"},
 	[EP_END_FAILOVER] = {"failover", "another host has taken over"},
-	[EP_END_WORKER_EXIT] = {"worker_exit", "the worker that opened it ended"}
+	[EP_END_WORKER_EXIT] = {"worker_exit", "the worker that opened it ended"},
+	[EP_END_SESSION_STRUCK] = {"session_timeout", "a time-out rolled back the session that had it"}
 };
 
 /* ----------------------------------------------------------- shared memory */

@@ -59,6 +59,7 @@ begin_anew(EpPool *pool, const EpPoolDef *def)
 	(void) ep_pool_reset_stats(pool);
 	pool->fill_target = EP_INT(&def->set, EP_S_INITIAL_SIZE);
 	pool->opened_at = pool->stats_reset;
+	pool->last_session_us = ep_now_us();
 	pool->closing = false;
 	pool->growing = false;
 	pool->scaled_up_us = pool->scaled_down_us = 0;
@@ -256,6 +257,8 @@ open_place(EpPool *pool, const EpPoolDef *def, Purpose purpose)
 	pool->worker = (int) (pool - ep_pools) % ep_control->n_workers;
 	pool->idle_head = pool->idle_tail = EP_NO_SLOT;
 	pool->wait_head = pool->wait_tail = -1;
+	for (int i = 0; i < EP_NLINES; i++)
+		pool->lines[i].head = pool->lines[i].tail = -1;
 	pool->grow_above = PG_INT32_MAX;
 	pool->ration = EP_NO_RATION;
 	pool->def = *def;

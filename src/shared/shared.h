@@ -27,6 +27,9 @@
  *	EpControl.slot_lock (a spinlock)	the list of free EpConn slots.  It may be
  *		taken under a pool's lock.
  *
+ *	EpControl.waiter_lock (a spinlock)	the list of waiter entries that no
+ *		process has taken.  Nothing else is locked or waited for under it.
+ *
  *	the lock of the log of events (one LWLock, events.c).  Never taken while a
  *		pool's lock is held.
  *
@@ -51,6 +54,7 @@
 #include "brain/fairness.h"
 #include "brain/failover.h"
 #include "brain/load.h"
+#include "brain/sessions.h"
 #include "brain/tuner.h"
 #include "shared/eventkind.h"
 #include "shared/settings.h"
@@ -155,6 +159,25 @@ typedef struct EpCheck
 	char		error[EP_ERROR_SIZE];
 } EpCheck;
 
+/*
+ * What a waiter may have: sessions are served as long as there are fewer than
+ * max_sessions, and others by connections that are not kept for sessions.
+ * Each of the two stands in a line of its own.
+ */
+typedef enum EpLineId
+{
+	EP_LINE_OTHERS = 0,
+	EP_LINE_SESSIONS,
+	EP_NLINES
+} EpLineId;
+
+typedef struct EpLine
+{
+	int			head;			/* proc numbers, -1: nobody */
+	int			tail;
+	int			n;
+} EpLine;
+
 typedef struct EpPool
 {
 	LWLock		lock;
@@ -191,10 +214,17 @@ typedef struct EpPool
 	double		demand;			/* leased and waiters, of late; as of demand_us, kept by the worker */
 	uint64		demand_us;
 
-	/* queue of waiters: proc numbers, first come first served */
+	/* sessions, and what is kept for them: sessions.c */
+	int			n_sessions;		/* open: leases of kind session */
+	int			n_kept;			/* connections kept for sessions, those that they have included */
+	int			n_kept_idle;	/* those of them that are on the idle list */
+	uint64		last_session_us;	/* a session last began or ended, or the pool was opened; monotonic */
+
+	/* queue of waiters: entries in ep_backends, first come first served */
 	int			wait_head;
 	int			wait_tail;
 	int			n_waiting;
+	EpLine		lines[EP_NLINES];	/* the same waiters by what they wait for */
 	uint64		next_ticket;	/* handed to each waiter; its position in the queue is by ticket */
 	uint64		refused_below;	/* waiters with a lower ticket are told that the pool was closed */
 
@@ -264,6 +294,7 @@ typedef enum EpEndReason
 	EP_END_VALIDATION_FAILED,
 	EP_END_FAILOVER,
 	EP_END_WORKER_EXIT,
+	EP_END_SESSION_STRUCK,
 	EP_NENDS
 } EpEndReason;
 
@@ -329,7 +360,9 @@ typedef struct EpUnfinished
 	uint8		head[5];		/* or the part of a message header that was read */
 	uint8		nhead;
 	bool		skip_ready;		/* that message is a ReadyForQuery, already counted in syncs */
-	bool		copy_in;		/* remote waits for CopyData: send CopyFail first */
+	bool		copy_in;		/* a COPY nobody has data for: it cannot be finished, but for: */
+	bool		copy_fail;		/* data for a COPY by the simple protocol went there: send CopyFail first, */
+	uint32		pad;			/* and before it as many bytes, of a CopyData that was sent in part */
 	bool		need_sync;		/* extended query without Sync sent so far: send one first */
 } EpUnfinished;
 
@@ -355,6 +388,12 @@ typedef struct EpConn
 	uint64		checked_us;		/* when that was last looked at */
 	bool		dead;			/* worker saw the remote's end of file, or it is to be ended anyway */
 	bool		terminated;		/* an administrator has it ended: its user gets 57P01 */
+	bool		kept;			/* for sessions: lent to nobody else while it is idle */
+	uint64		kept_us;		/* since when */
+	uint64		spent_us;		/* when session_max_lifetime ended that, 0: since a session last had it, never */
+	EpStruck	struck;			/* a time-out has ended the session that has it */
+	uint64		struck_us;
+	bool		sealed;			/* its session commits: no time-out may strike it any more */
 	bool		leak_reported;	/* this lease was logged as held for too long */
 	bool		announced;		/* it was opened, and there is an event of that */
 	EpEndReason end_reason;		/* the first that was found, see ep_conn_blame */
@@ -388,6 +427,7 @@ typedef struct EpConn
 	bool		name_set;		/* application_name was changed for a named lease */
 	EpHostState host_state;		/* as last reported or asked for */
 	TimestampTz query_start;
+	uint64		rested_us;		/* when the lease's last exchange ended; written before the lease word says so */
 	EpConnStats stats;
 	uint64		stmt_counter;	/* number of the last statement name used, never falls */
 	uint64		stmt_clock;
@@ -398,16 +438,25 @@ typedef struct EpConn
 /* --------------------------------------------------------------- backends */
 
 /*
- * One per proc number.  Cleared by its process at first use and at exit.
+ * A waiter.  The first n_backends entries belong to the processes, one to each
+ * proc number, and are cleared by it at first use and at exit: in them a
+ * process waits that can do nothing else meanwhile.  The others are a supply
+ * for whoever waits for several connections at once, while it uses some; what
+ * a process has taken from it, it gives back in each of its ways out.
+ *
  * waiting_pool, prev, next, ticket, assigned, deadlock and woken are under the lock of the pool
- * waited for; the rest is written by the process itself before it queues.
+ * waited for; the rest is written by the process itself before it queues, but
+ * for under_way, which it writes at any time.
  */
 typedef struct EpBackend
 {
 	int			pid;
 	int			waiting_pool;	/* place in pools[] or -1 */
 	int			prev,
-				next;			/* queue, proc numbers */
+				next;			/* queue, entries; next alone: the supply (waiter_lock) */
+	int			line_prev,
+				line_next;		/* line of its kind */
+	EpLeaseKind kind;			/* what it waits for */
 	uint64		ticket;
 	int			assigned;		/* slot that a releaser gave to this waiter, or -1 */
 	Oid			role;			/* who waits */
@@ -416,7 +465,13 @@ typedef struct EpBackend
 	uint64		wait_start_us;
 	bool		deadlock;		/* the worker chose this waiter as the victim */
 	bool		woken;			/* was told that a connection is idle, and has not looked since */
+	uint16		under_way;		/* statements that this process has under way on connections that it will give
+								 * back, whatever it waits for; in its own entry */
+	int			proc;			/* whose: proc number */
 } EpBackend;
+
+/* Entries of the supply, for each process that there can be. */
+#define EP_WAITERS_EACH		8
 
 /* ----------------------------------------------------------------- worker */
 
@@ -435,11 +490,14 @@ typedef struct EpControl
 	slock_t		slot_lock;
 	int			free_head;		/* slot_lock: list of FREE connections through EpConn.next */
 	int			n_free;			/* slot_lock */
+	slock_t		waiter_lock;
+	int			spare_waiter;	/* waiter_lock: list of entries nobody has, through EpBackend.next */
 	int			max_pools;
 	int			max_connections;
 	int			max_statements;
 	int			n_workers;
 	int			n_backends;
+	int			n_waiters;		/* entries of waiters: those of the backends, and the supply */
 	int			tranche;
 	uint32		pool_generation;	/* registry_lock */
 	uint64		started_us;
@@ -527,26 +585,44 @@ extern bool ep_conn_unfit(const EpPool *pool, const EpConn *conn);
 /* queue.c: waiters, and who gets a connection that became available */
 typedef struct EpGiven
 {
-	int			wake_proc;		/* waiter that was given the connection, or -1 */
-	int			wake_next;		/* waiter that is to look at the idle list, or -1 */
+	int			wake_proc;		/* process that was given the connection, or -1 */
+	int			wake_next[EP_NLINES];	/* processes that are to look at the idle list, or -1 */
 	bool		wake_worker;	/* the worker has something to do with it */
 } EpGiven;
 
-#define EP_GIVEN_TO_NOBODY	((EpGiven) {.wake_proc = -1, .wake_next = -1})
-#define EP_GIVEN_TO_WORKER	((EpGiven) {.wake_proc = -1, .wake_next = -1, .wake_worker = true})
+#define EP_GIVEN_TO_NOBODY	((EpGiven) {.wake_proc = -1, .wake_next = {-1, -1}})
+#define EP_GIVEN_TO_WORKER	((EpGiven) {.wake_proc = -1, .wake_next = {-1, -1}, .wake_worker = true})
 
-extern void ep_queue_join(EpPool *pool, int procno);
-extern void ep_queue_leave(EpPool *pool, int procno);
+/* Which of a pool's idle connections somebody may take: bits. */
+#define EP_IDLE_GENERAL		1
+#define EP_IDLE_KEPT		2	/* kept for sessions */
+
+extern int	ep_waiter_take(void);
+extern void ep_waiter_return(int entry);
+extern void ep_queue_join(EpPool *pool, int entry, EpLeaseKind kind);
+extern void ep_queue_leave(EpPool *pool, int entry);
 extern void ep_queue_wake_all(const EpPool *pool);
 extern bool ep_conn_outdated(const EpPool *pool, const EpConn *conn);
 extern bool ep_conn_must_go(const EpPool *pool, const EpConn *conn);
 extern EpEndReason ep_conn_reason_to_go(const EpPool *pool, const EpConn *conn);
-extern int	ep_queue_next(EpPool *pool);
+extern int	ep_queue_first(const EpPool *pool, bool kept);
+extern int	ep_queue_may_take(const EpPool *pool, int procno);
+extern void ep_queue_next(EpPool *pool, EpGiven *given);
 extern EpGiven ep_conn_give(EpPool *pool, EpConn *conn);
 extern void ep_wake_given(const EpPool *pool, EpGiven given);
-extern EpConn *ep_idle_take(EpPool *pool, int procno, Oid role, int preferred,
+extern EpConn *ep_idle_take(EpPool *pool, int procno, EpLeaseKind kind, Oid role, int which, int preferred,
 							bool (*warm) (int slot, uint64 conn_id), bool *other_role);
 extern bool ep_role_must_reset(const EpPool *pool, const EpConn *conn, Oid role);
+
+/* sessions.c: how many sessions there may be, and what is kept for them */
+extern bool ep_sessions_full(const EpPool *pool);
+extern int	ep_sessions_limit(const EpPool *pool);
+extern int	ep_pool_waiting(const EpPool *pool);
+extern bool ep_keep_acts(const EpPool *pool);
+extern void ep_keep_read(const EpPool *pool, uint64 now_us, EpKeepInput *in);
+extern bool ep_keep_short(const EpPool *pool);
+extern void ep_keep_settle(EpPool *pool, EpConn *conn);
+extern bool ep_keep_over(const EpPool *pool, const EpConn *conn, uint64 now_us);
 
 /* conn.c: slots and state transitions */
 extern EpConn *ep_conn_alloc(EpPool *pool, uint64 epoch, bool overflow, bool probe);
@@ -554,6 +630,10 @@ extern int	ep_pool_size(const EpPool *pool);
 extern bool ep_pool_any_live(const EpPool *pool);
 extern void ep_conn_to_idle(EpConn *conn);
 extern void ep_conn_to_leased(EpConn *conn, int procno);
+extern void ep_conn_set_kind(EpConn *conn, EpLeaseKind kind);
+extern void ep_conn_keep(EpConn *conn);
+extern void ep_conn_let_go(EpConn *conn);
+extern bool ep_conn_strike(EpConn *conn, EpStruck struck);
 extern void ep_conn_to_cancelling(EpConn *conn, const EpUnfinished *unfinished);
 extern void ep_conn_to_resetting(EpConn *conn);
 extern void ep_conn_to_validating(EpConn *conn);

@@ -87,7 +87,7 @@ area_sizes(Areas *a)
 	a->control = MAXALIGN(sizeof(EpControl));
 	a->pools = MAXALIGN(mul_size(ep_max_pools, sizeof(EpPool)));
 	a->conns = MAXALIGN(mul_size(ep_max_connections, sizeof(EpConn)));
-	a->backends = MAXALIGN(mul_size(ep_max_procs_compat(), sizeof(EpBackend)));
+	a->backends = MAXALIGN(mul_size(mul_size(ep_max_procs_compat(), 1 + EP_WAITERS_EACH), sizeof(EpBackend)));
 	a->stmts = MAXALIGN(mul_size(mul_size(ep_max_connections, ep_max_statements), sizeof(EpStmtSlot)));
 	a->queries = MAXALIGN(mul_size(ep_max_connections, ep_query_text_size()));
 	total = add_size(a->control, a->pools);
@@ -118,12 +118,14 @@ init_control(void)
 	LWLockInitialize(&ep_control->registry_lock, tranche);
 	LWLockInitialize(&ep_control->cap_lock, tranche);
 	SpinLockInit(&ep_control->slot_lock);
+	SpinLockInit(&ep_control->waiter_lock);
 	ConditionVariableInit(&ep_control->place_freed);
 	ep_control->max_pools = ep_max_pools;
 	ep_control->max_connections = ep_max_connections;
 	ep_control->max_statements = ep_max_statements;
 	ep_control->n_workers = ep_n_workers;
 	ep_control->n_backends = ep_max_procs_compat();
+	ep_control->n_waiters = ep_control->n_backends * (1 + EP_WAITERS_EACH);
 	ep_control->started_us = ep_now_us();
 	ep_control->tranche = tranche;
 	pg_atomic_init_u64(&ep_control->next_conn_id, 1);
@@ -161,13 +163,17 @@ init_arrays(void)
 	ep_control->free_head = 0;
 	ep_control->n_free = ep_max_connections;
 
-	memset(ep_backends, 0, sizeof(EpBackend) * ep_control->n_backends);
-	for (int i = 0; i < ep_control->n_backends; i++)
+	memset(ep_backends, 0, sizeof(EpBackend) * ep_control->n_waiters);
+	for (int i = 0; i < ep_control->n_waiters; i++)
 	{
 		ep_backends[i].waiting_pool = -1;
 		ep_backends[i].prev = ep_backends[i].next = -1;
 		ep_backends[i].assigned = EP_NO_SLOT;
+		ep_backends[i].proc = i < ep_control->n_backends ? i : -1;
+		if (i >= ep_control->n_backends && i + 1 < ep_control->n_waiters)
+			ep_backends[i].next = i + 1;
 	}
+	ep_control->spare_waiter = ep_control->n_backends;
 	memset(ep_stmts, 0, sizeof(EpStmtSlot) * ep_max_connections * ep_max_statements);
 	memset(ep_query_texts, 0, ep_query_text_size() * ep_max_connections);
 }

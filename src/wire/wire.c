@@ -55,6 +55,15 @@ ep_wire_free(EpWire *wire)
 	wire->in_start = wire->in_end = wire->in_size = 0;
 }
 
+static uint32
+message_length(const char *header)
+{
+	uint32		len;
+
+	memcpy(&len, header + 1, 4);
+	return pg_ntoh32(len);
+}
+
 /* ------------------------------------------------------------ building */
 
 static void
@@ -169,16 +178,61 @@ ep_wire_flush(EpWire *wire)
 	return EP_IO_OK;
 }
 
-/* ----------------------------------------------------------- receiving */
-
-static uint32
-message_length(const char *header)
+/*
+ * Of a message that the socket has taken in part: how many bytes are still to
+ * be sent, and its type.  0: the next byte begins a message, or nothing is there.
+ */
+size_t
+ep_wire_begun(const EpWire *wire, char *type)
 {
-	uint32		len;
+	int			built = wire->out_message >= 0 ? wire->out_message : wire->out.len;
+	int			at = 0;
 
-	memcpy(&len, header + 1, 4);
-	return pg_ntoh32(len);
+	/* the buffer is emptied when all has left, so it starts with a message */
+	while (wire->out.data != NULL && at < built && at < wire->out.cursor)
+	{
+		int			end = at + 1 + (int) message_length(wire->out.data + at);
+
+		if (end > wire->out.cursor)
+		{
+			*type = wire->out.data[at];
+			return end - wire->out.cursor;
+		}
+		at = end;
+	}
+	return 0;
 }
+
+/*
+ * Forget what was built and of which the socket has taken nothing.  What is left
+ * is the rest of a message that it has taken in part.  Allocates nothing.
+ */
+void
+ep_wire_cut(EpWire *wire)
+{
+	char		type;
+	size_t		rest = ep_wire_begun(wire, &type);
+
+	wire->out_message = -1;
+	if (wire->out.data == NULL)
+		return;
+	if (rest > 0)
+		wire->out.len = wire->out.cursor + (int) rest;
+	else
+		resetStringInfo(&wire->out);
+}
+
+/* Append the rest of a message that another process began, and whose contents do not matter any more. */
+void
+ep_wire_put_padding(EpWire *wire, uint32 len)
+{
+	need_out(wire);
+	enlargeStringInfo(&wire->out, (int) len);
+	memset(wire->out.data + wire->out.len, 0, len);
+	wire->out.len += (int) len;
+}
+
+/* ----------------------------------------------------------- receiving */
 
 /* Make room for at least one more byte, and for the whole of the message that is coming in. */
 static void
@@ -307,6 +361,53 @@ uint32
 ep_wire_next_length(const EpWire *wire)
 {
 	return wire->in_end - wire->in_start < HEADER_SIZE ? 0 : message_length(wire->in + wire->in_start);
+}
+
+/*
+ * Send and read what can be without waiting, until there are limit bytes that
+ * nobody has looked at.  Returns false if nothing more will ever come.
+ */
+bool
+ep_wire_gather(EpWire *wire, size_t limit)
+{
+	bool		sending = ep_wire_flush(wire) != EP_IO_ERROR;
+
+	while (wire->in_end - wire->in_start < limit)
+	{
+		switch (ep_wire_fill(wire))
+		{
+			case EP_IO_OK:
+				break;
+			case EP_IO_AGAIN:
+				return sending;
+			default:
+				return false;
+		}
+	}
+	return true;
+}
+
+/* Look through what was received, from the next message on, and leave it where it is. */
+void
+ep_wire_survey(const EpWire *wire, EpWireSurvey *survey)
+{
+	size_t		at = wire->in_start;
+
+	memset(survey, 0, sizeof(EpWireSurvey));
+	while (wire->in_end - at >= HEADER_SIZE)
+	{
+		const char *p = wire->in + at;
+		uint32		len = message_length(p);
+
+		survey->malformed = !known_type(p[0]) || len < 4 || len > EP_MAX_MESSAGE;
+		if (survey->malformed || wire->in_end - at < (size_t) len + 1)
+			return;
+		survey->readies += p[0] == 'Z';
+		survey->notification |= p[0] == 'A';
+		survey->error |= p[0] == 'E';
+		survey->copy |= p[0] == 'G' || p[0] == 'H' || p[0] == 'W';
+		at += (size_t) len + 1;
+	}
 }
 
 /* Give back the memory of an unusually large result.  Nothing may be unread. */

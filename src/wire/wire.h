@@ -98,12 +98,28 @@ extern void ep_wire_end(EpWire *wire);
 extern void ep_wire_put_simple(EpWire *wire, char type);	/* a message without a body */
 extern void ep_wire_put_query(EpWire *wire, const char *sql);
 extern bool ep_wire_unsent(const EpWire *wire);
+extern size_t ep_wire_begun(const EpWire *wire, char *type);
+extern void ep_wire_cut(EpWire *wire);
+extern void ep_wire_put_padding(EpWire *wire, uint32 len);
 extern EpIo ep_wire_flush(EpWire *wire);
 
 /* Receiving. */
 extern EpIo ep_wire_fill(EpWire *wire);
 extern EpIo ep_wire_next(EpWire *wire, EpMessage *msg);
 extern uint32 ep_wire_next_length(const EpWire *wire);
+
+/* What was received and not looked at yet, as far as its messages' headers tell. */
+typedef struct EpWireSurvey
+{
+	int			readies;		/* ReadyForQuery, whole */
+	bool		notification;	/* there is a NotificationResponse, whole */
+	bool		error;			/* there is an ErrorResponse, whole */
+	bool		copy;			/* the remote begins a COPY */
+	bool		malformed;
+} EpWireSurvey;
+
+extern bool ep_wire_gather(EpWire *wire, size_t limit);
+extern void ep_wire_survey(const EpWire *wire, EpWireSurvey *survey);
 extern void ep_wire_shrink(EpWire *wire);
 
 /*
@@ -147,6 +163,12 @@ extern bool ep_parse_ready(const EpMessage *msg, char *tx_status);
 extern bool ep_parse_parameter(const EpMessage *msg, const char **name, const char **value);
 extern bool ep_message_is_async(char type);
 extern bool ep_parameter_garbles(const char *name, const char *value);
+
+/* What the remote is told of a COPY whose data end before they are complete. */
+#define EP_COPY_CUT "the local side of the COPY has ended"
+
+/* Most bytes of a CopyData that a process leaves for another to make up; beyond that the connection is ended. */
+#define EP_MAX_PADDING	(1024 * 1024)
 
 /* Walking a stream that somebody else left in the middle (EpConn.unfinished). */
 struct EpUnfinished;

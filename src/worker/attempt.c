@@ -197,8 +197,8 @@ spacing_wanted(const EpPool *pool)
 
 	if (pool->wait_head >= 0)
 		base = ep_backends[pool->wait_head].retry_backoff;
-	for (int proc = pool->wait_head; proc >= 0; proc = ep_backends[proc].next)
-		base = Min(base, ep_backends[proc].retry_backoff);
+	for (int entry = pool->wait_head; entry >= 0; entry = ep_backends[entry].next)
+		base = Min(base, ep_backends[entry].retry_backoff);
 	if (base <= 0 && pool->wait_head < 0)
 		return UNAWAITED_SPACING_S;
 	return base;

@@ -84,7 +84,8 @@ peer_gone(EpKept *kept)
 	if (conn->conn_id == kept->conn_id)
 	{
 		conn->dead = true;
-		if (conn->state == EP_IDLE || conn->state == EP_LEASED)
+		/* of a session that was struck it is no more than what we asked for */
+		if (conn->state == EP_IDLE || (conn->state == EP_LEASED && conn->struck == EP_STRUCK_NOT))
 		{
 			pool->lost = true;
 			(void) ep_pool_want_recheck(pool);
@@ -359,6 +360,7 @@ ep_keeper_tick(uint64 now_us)
 		ep_upkeep_pool(pool, now_us, timer);
 	}
 	ep_sharer_tick(now_us, timer);
+	ep_sessions_tick(now_us, timer);
 	if (timer)
 	{
 		ep_upkeep_leases(now_us);

@@ -138,6 +138,10 @@ extern void ep_sharer_reserved(void);
 extern void ep_sharer_refused(void);
 extern void ep_sharer_tick(uint64 now_us, bool timer);
 
+/* sessions.c */
+extern int	ep_sessions_keep(EpPool *pool, uint64 now_us, bool stuck);
+extern void ep_sessions_tick(uint64 now_us, bool timer);
+
 /* watchdog.c */
 extern void ep_watchdog_tick(void);
 

@@ -147,6 +147,17 @@ ep_scaler_open(EpPool *pool, const EpSizingInput *in, const EpSizing *sizing)
 	return n == wanted;
 }
 
+/* The idle connection that is unused for longest, but for those kept for sessions.  Caller holds the pool's lock. */
+static EpConn *
+last_idle(const EpPool *pool)
+{
+	int			slot = pool->idle_tail;
+
+	while (slot != EP_NO_SLOT && ep_conns[slot].kept)
+		slot = ep_conns[slot].prev;
+	return slot == EP_NO_SLOT ? NULL : &ep_conns[slot];
+}
+
 /*
  * Ends idle connections that the load does not need, those unused for longest
  * first.  Fewer than decided if they have been taken meanwhile.  No lock is
@@ -163,12 +174,14 @@ ep_scaler_shrink(EpPool *pool, const EpSizingInput *in, const EpSizing *sizing)
 		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 		for (int i = 0; more && i < SHRINK_BATCH; i++)
 		{
-			more = n < sizing->shrink && pool->idle_tail != EP_NO_SLOT && pool->wait_head < 0 &&
+			EpConn	   *conn = last_idle(pool);
+
+			more = n < sizing->shrink && conn != NULL && ep_pool_waiting(pool) == 0 &&
 				ep_pool_size(pool) - pool->n_ending > sizing->floor;
 			if (more)
 			{
-				ep_conn_blame(&ep_conns[pool->idle_tail], EP_END_SURPLUS);
-				ep_conn_to_broken(&ep_conns[pool->idle_tail]);
+				ep_conn_blame(conn, EP_END_SURPLUS);
+				ep_conn_to_broken(conn);
 				n++;
 			}
 		}

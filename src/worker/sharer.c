@@ -99,7 +99,8 @@ ep_sharer_reserved(void)
 static int
 count_missing(const EpPool *pool)
 {
-	int			missing = Max(pool->n_waiting - pool->n_idle - pool->n_connecting - pool->n_tended, 0);
+	int			idle = pool->n_idle - pool->n_kept_idle;
+	int			missing = Max(ep_pool_waiting(pool) - idle - pool->n_connecting - pool->n_tended, 0);
 
 	if (pool->closing || pool->paused || pool->breaker.state == EP_BREAKER_OPEN)
 		return 0;
@@ -134,7 +135,7 @@ take_member(EpPool *pool, uint64 now_us, bool update, Member *member)
 	fair->since_us = fair->missing > 0 && pool->wait_head >= 0 ? ep_backends[pool->wait_head].wait_start_us : 0;
 
 	/* waiters that are served soon count as well: they are going to have a connection */
-	present = pool->n_leased + Max(fair->missing, pool->breaker.state == EP_BREAKER_CLOSED && !pool->failing && !pool->paused ? pool->n_waiting : 0);
+	present = pool->n_leased + Max(fair->missing, pool->breaker.state == EP_BREAKER_CLOSED && !pool->failing && !pool->paused ? ep_pool_waiting(pool) : 0);
 	if (update)
 	{
 		pool->demand = ep_fair_demand(pool->demand, present, (now_us - pool->demand_us) / 1e6);

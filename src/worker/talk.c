@@ -82,19 +82,39 @@ ep_talk_read_state(const EpTalk *talk, EpHostState *state)
 }
 
 /*
+ * Has a COPY fail for which a backend was sending data, after the rest of the
+ * CopyData that it left.  A remote at which the COPY has ended already, or that
+ * refuses it, drops both.
+ */
+static void
+fail_copy(EpTalk *talk, EpWire *wire, uint32 pad)
+{
+	ep_wire_put_padding(wire, pad);
+	ep_wire_begin(wire, 'f');
+	ep_wire_put_string(wire, EP_COPY_CUT);
+	ep_wire_end(wire);
+	talk->copying = true;
+}
+
+/*
  * Takes over where a backend stopped reading.  Returns false if what it left
  * cannot be made sense of.
  */
 bool
 ep_talk_resume(EpTalk *talk, EpWire *wire, const EpUnfinished *unfinished)
 {
-	/* a remote that waits for data of a COPY may be in either protocol: no telling how often it answers */
-	if (unfinished->copy_in || ep_wire_resume(wire, unfinished) != EP_IO_OK)
+	/*
+	 * A remote that waits for data of a COPY may be in either protocol: no
+	 * telling how often it answers, unless we know that it is the simple one.
+	 */
+	if ((unfinished->copy_in && !unfinished->copy_fail) || ep_wire_resume(wire, unfinished) != EP_IO_OK)
 	{
 		strlcpy(talk->error, "the exchange was left at a point from which it cannot be finished", sizeof(talk->error));
 		return false;
 	}
 	talk->answers = unfinished->syncs;
+	if (unfinished->copy_fail)
+		fail_copy(talk, wire, unfinished->pad);
 	if (unfinished->need_sync)
 		ep_talk_sync(talk, wire);
 	return true;
@@ -186,8 +206,11 @@ take_message(EpTalk *talk, const EpMessage *msg)
 			note_tag(talk, msg);
 			return !talk->strict;
 		case 'G':
-		case 'W':
+			if (talk->copying)
+				return true;
 			return false;		/* nobody here has data for a COPY */
+		case 'W':
+			return false;
 		default:
 			return !talk->strict;
 	}

@@ -26,6 +26,7 @@ typedef struct EpTalk
 {
 	int			answers;		/* ReadyForQuery messages still to come */
 	bool		failed;			/* an ErrorResponse came; error says which */
+	bool		copying;		/* a COPY that gets no data may still begin: its CopyFail was sent */
 	bool		strict;			/* nothing but asynchronous messages and ReadyForQuery may come */
 	bool		forget;			/* the remote has dropped its prepared statements */
 	char		tx_status;		/* of the last ReadyForQuery */

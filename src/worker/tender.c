@@ -19,6 +19,7 @@
 #define DRAIN_TIMEOUT_US	10000000	/* from the cancel request to the end of the answer */
 #define RESET_TIMEOUT_US	30000000
 #define VALIDATE_TIMEOUT_US	10000000
+#define STRUCK_GRACE_US		5000000 /* from the end of a session's time to that of its connection */
 
 /* ----------------------------------------------------------------- cancel */
 
@@ -53,12 +54,14 @@ cancel_settled(EpKept *kept)
 }
 
 /*
- * An administrator has the connection ended.  A holder in an exchange sees that
- * by itself; one that rests finds its lease revoked, and the remote need not
- * wait for that.
+ * An administrator has the connection ended, or the time of the session that
+ * has it is over.  A holder in an exchange sees that by itself; one that rests
+ * finds its lease revoked, and the remote need not wait for that: it rolls back
+ * when we say goodbye.  Nor does it wait for long for the holder of a struck
+ * session, whose statement has been cancelled meanwhile.
  */
 static void
-end_leased(EpKept *kept)
+end_leased(EpKept *kept, uint64 now_us)
 {
 	EpConn	   *conn = ep_kept_conn(kept);
 	EpPool	   *pool = ep_kept_pool(kept);
@@ -72,6 +75,11 @@ end_leased(EpKept *kept)
 		revoked = pg_atomic_compare_exchange_u64(&conn->lease_word, &word,
 												 EP_LW(conn->conn_id, conn->owner, EP_LW_REVOKED)) ||
 			EP_LW_BITS(word) == EP_LW_REVOKED;
+		if (conn->struck != EP_STRUCK_NOT)
+		{
+			revoked = revoked || now_us >= conn->struck_us + STRUCK_GRACE_US;
+			ep_conn_blame(conn, revoked ? EP_END_SESSION_STRUCK : EP_END_NONE);
+		}
 	}
 	LWLockRelease(&pool->lock);
 	if (revoked)
@@ -367,8 +375,8 @@ ep_tender_tick(EpKept *kept, EpConnState state, uint64 now_us)
 	switch (state)
 	{
 		case EP_LEASED:
-			if (ep_kept_conn(kept)->terminated)
-				end_leased(kept);
+			if (ep_kept_conn(kept)->terminated || ep_kept_conn(kept)->struck != EP_STRUCK_NOT)
+				end_leased(kept, now_us);
 			tend_leased(kept, now_us);
 			break;
 		case EP_CANCELLING:

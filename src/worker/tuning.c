@@ -24,7 +24,7 @@ read_input(EpPool *pool, uint64 now_us, EpTunerInput *in)
 {
 	const EpSettings *set = &pool->def.set;
 
-	ep_observe_advance(&pool->observed, pool->n_leased, pool->n_waiting, now_us);
+	ep_observe_advance(&pool->observed, pool->n_leased, ep_pool_waiting(pool), now_us);
 	in->seen = pool->observed;
 	in->present = ep_pool_size(pool) - pool->n_connecting - pool->n_ending;
 	in->min_size = EP_INT(set, EP_S_MIN_SIZE);

@@ -41,7 +41,9 @@ seconds_us(double seconds)
 static bool
 out_of_patience(const EpPool *pool, uint64 now_us)
 {
-	return pool->wait_head >= 0 && now_us > ep_backends[pool->wait_head].wait_start_us + PATIENCE_US;
+	int			first = ep_queue_first(pool, false);
+
+	return first >= 0 && now_us > ep_backends[first].wait_start_us + PATIENCE_US;
 }
 
 /* Caller holds the pool's lock. */
@@ -52,13 +54,14 @@ read_input(const EpPool *pool, uint64 now_us, EpSizingInput *in)
 
 	memset(in, 0, sizeof(EpSizingInput));
 	in->size = ep_pool_size(pool);
-	in->idle = pool->n_idle;
+	in->idle = pool->n_idle - pool->n_kept_idle;
+	in->reserved = pool->n_kept_idle;
 	in->leased = pool->n_leased;
 	in->connecting = pool->n_connecting;
 	in->tended = out_of_patience(pool, now_us) ? 0 : pool->n_tended;
 	in->ending = pool->n_ending;
 	in->probing = pool->n_probing;
-	in->waiting = pool->n_waiting;
+	in->waiting = ep_pool_waiting(pool);
 	in->min_size = EP_INT(set, EP_S_MIN_SIZE);
 	in->max_size = EP_INT(set, EP_S_MAX_SIZE);
 	in->max_overflow = EP_INT(set, EP_S_MAX_OVERFLOW);
@@ -92,7 +95,7 @@ reason_to_end(const EpPool *pool, const EpConn *conn, uint64 now_us, int alive, 
 		return conn->conn_id < pool->keep_from ? "it is to be replaced" : "it was made from an older definition";
 	if (conn->expires_us != 0 && now_us >= conn->expires_us)
 		return "max_lifetime";
-	if (idle_timeout > 0 && alive > floor && now_us >= conn->last_used_us + seconds_us(idle_timeout))
+	if (idle_timeout > 0 && alive > floor && !conn->kept && now_us >= conn->last_used_us + seconds_us(idle_timeout))
 		return "idle_timeout";
 	return NULL;
 }
@@ -131,7 +134,7 @@ look_at_idle(EpPool *pool, uint64 now_us, const EpSizing *sizing)
 		const char *reason = reason_to_end(pool, conn, now_us, alive, sizing->floor);
 
 		slot = conn->prev;
-		if (reason == NULL && surplus > 0)
+		if (reason == NULL && surplus > 0 && !conn->kept)
 			reason = sizing->reason;
 		if (reason)
 		{
@@ -212,6 +215,7 @@ ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer)
 	uint32		version;
 	bool		closing;
 	bool		carried_out = true;
+	int			lacking;
 
 	if (seen_version == NULL)
 		seen_version = MemoryContextAllocZero(TopMemoryContext, sizeof(uint32) * ep_control->max_pools);
@@ -220,8 +224,10 @@ ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer)
 	if (timer)
 		ep_tuning_tick(pool, now_us);
 	ep_failover_tick(pool, now_us);
+	lacking = ep_sessions_keep(pool, now_us, false);
 	LWLockAcquire(&pool->lock, LW_SHARED);
 	read_input(pool, now_us, &in);
+	in.lacking = lacking;
 	ep_scaler_read(pool, now_us, &in, &load);
 	ep_tuning_apply(pool, &in);
 	next_try_at = pool->next_try_at;
@@ -234,7 +240,7 @@ ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer)
 		take_parameters(pool);
 	ep_scaler_averages(&load, &in);
 	sizing = ep_sizing_decide(&in);
-	if (timer || sizing.surplus > 0 || (in.closing && in.idle > 0) || version != seen_version[place])
+	if (timer || sizing.surplus > 0 || (in.closing && in.idle + in.reserved > 0) || version != seen_version[place])
 	{
 		if (look_at_idle(pool, now_us, &sizing))
 			seen_version[place] = version;
@@ -250,6 +256,8 @@ ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer)
 		ep_health_look(pool, now_us);
 	if (sizing.open + sizing.open_overflow > 0)
 		carried_out = open_some(pool, now_us, next_try_at, &in, &sizing);
+	if (!carried_out || sizing.open + sizing.open_overflow == 0)
+		(void) ep_sessions_keep(pool, now_us, true);
 
 	/* what could not be done now is not asked for by each acquire either */
 	ep_scaler_remember(pool, carried_out ? sizing.grow_above : PG_INT32_MAX, sizing.growing);

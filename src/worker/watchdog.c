@@ -22,7 +22,8 @@ typedef struct Picture
 	EpDeadPool *pools;
 	EpDeadWaiter *waiters;
 	EpDeadHold *holds;
-	uint64	   *tickets;		/* by waiter */
+	int		   *entries;		/* by waiter */
+	uint64	   *tickets;
 	int			nwaiters;
 	int			nholds;
 } Picture;
@@ -33,8 +34,9 @@ make_picture(void)
 	Picture    *picture = MemoryContextAllocZero(TopMemoryContext, sizeof(Picture));
 
 	picture->pools = MemoryContextAllocZero(TopMemoryContext, sizeof(EpDeadPool) * ep_control->max_pools);
-	picture->waiters = MemoryContextAllocZero(TopMemoryContext, sizeof(EpDeadWaiter) * ep_control->n_backends);
-	picture->tickets = MemoryContextAllocZero(TopMemoryContext, sizeof(uint64) * ep_control->n_backends);
+	picture->waiters = MemoryContextAllocZero(TopMemoryContext, sizeof(EpDeadWaiter) * ep_control->n_waiters);
+	picture->entries = MemoryContextAllocZero(TopMemoryContext, sizeof(int) * ep_control->n_waiters);
+	picture->tickets = MemoryContextAllocZero(TopMemoryContext, sizeof(uint64) * ep_control->n_waiters);
 	picture->holds = MemoryContextAllocZero(TopMemoryContext, sizeof(EpDeadHold) * ep_control->max_connections);
 	return picture;
 }
@@ -46,17 +48,35 @@ add_pool(Picture *picture, int place)
 	const EpPool *pool = &ep_pools[place];
 	int			limit = EP_INT(&pool->def.set, EP_S_MAX_SIZE) + EP_INT(&pool->def.set, EP_S_MAX_OVERFLOW);
 
-	picture->pools[place].live = ep_pool_size(pool) < limit || pool->n_leased < ep_pool_size(pool);
-	for (int proc = pool->wait_head; proc >= 0 && picture->nwaiters < ep_control->n_backends;
-		 proc = ep_backends[proc].next)
+	picture->pools[place].live = ep_pool_size(pool) < limit || pool->n_leased + pool->n_kept_idle < ep_pool_size(pool);
+	picture->pools[place].kept_live = pool->n_kept_idle > 0;
+	picture->pools[place].session_live = !ep_sessions_full(pool);
+	for (int entry = pool->wait_head; entry >= 0 && picture->nwaiters < ep_control->n_waiters;
+		 entry = ep_backends[entry].next)
 	{
 		EpDeadWaiter *waiter = &picture->waiters[picture->nwaiters];
 
 		waiter->pool = place;
-		waiter->proc = proc;
-		waiter->since_us = ep_backends[proc].wait_start_us;
-		picture->tickets[picture->nwaiters++] = ep_backends[proc].ticket;
+		waiter->proc = ep_backends[entry].proc;
+		waiter->busy = ((volatile EpBackend *) &ep_backends[waiter->proc])->under_way > 0;
+		waiter->session = ep_backends[entry].kind == EP_KIND_SESSION;
+		waiter->since_us = ep_backends[entry].wait_start_us;
+		picture->entries[picture->nwaiters] = entry;
+		picture->tickets[picture->nwaiters++] = ep_backends[entry].ticket;
 	}
+}
+
+/*
+ * Is a kept connection that comes back for no others but sessions, even if they
+ * wait?  Caller holds the pool's lock.
+ */
+static bool
+stays_kept(const EpPool *pool)
+{
+	EpKeepInput in;
+
+	ep_keep_read(pool, ep_now_us(), &in);
+	return in.kept <= ep_keep_floor(&in);
 }
 
 /* Returns whether anybody waits. */
@@ -66,7 +86,7 @@ take_picture(Picture *picture)
 	picture->nwaiters = picture->nholds = 0;
 	for (int i = 0; i < ep_control->max_pools; i++)
 	{
-		picture->pools[i].live = true;
+		picture->pools[i].live = picture->pools[i].kept_live = picture->pools[i].session_live = true;
 		if (!ep_pools[i].in_use)
 			continue;
 		LWLockAcquire(&ep_pools[i].lock, LW_SHARED);
@@ -86,8 +106,12 @@ take_picture(Picture *picture)
 		LWLockAcquire(&pool->lock, LW_SHARED);
 		if (conn->state == EP_LEASED && conn->owner >= 0 && conn->pool == (int) (pool - ep_pools))
 		{
-			picture->holds[picture->nholds].pool = conn->pool;
-			picture->holds[picture->nholds++].proc = conn->owner;
+			EpDeadHold *hold = &picture->holds[picture->nholds++];
+
+			hold->pool = conn->pool;
+			hold->proc = conn->owner;
+			hold->session = conn->kind == EP_KIND_SESSION;
+			hold->kept = conn->kept && stays_kept(pool);
 		}
 		LWLockRelease(&pool->lock);
 	}
@@ -95,10 +119,10 @@ take_picture(Picture *picture)
 }
 
 static void
-end_wait(const EpDeadWaiter *waiter, uint64 ticket)
+end_wait(const EpDeadWaiter *waiter, int entry, uint64 ticket)
 {
 	EpPool	   *pool = &ep_pools[waiter->pool];
-	EpBackend  *backend = &ep_backends[waiter->proc];
+	EpBackend  *backend = &ep_backends[entry];
 	bool		waits;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
@@ -129,12 +153,12 @@ ep_watchdog_tick(void)
 		suspect = -1;
 		return;
 	}
-	if (suspect == picture->waiters[victim].proc && suspect_ticket == picture->tickets[victim])
+	if (suspect == picture->entries[victim] && suspect_ticket == picture->tickets[victim])
 	{
-		end_wait(&picture->waiters[victim], picture->tickets[victim]);
+		end_wait(&picture->waiters[victim], picture->entries[victim], picture->tickets[victim]);
 		suspect = -1;
 		return;
 	}
-	suspect = picture->waiters[victim].proc;
+	suspect = picture->entries[victim];
 	suspect_ticket = picture->tickets[victim];
 }

@@ -20,7 +20,35 @@ FROM (VALUES ('run_script', 'TABLE(statement integer, command text, row_count bi
              ('describe', 'TABLE("position" integer, name text, type text)')) AS f(name, result),
      (VALUES ('pool text'), ('lease bigint')) AS p(target);
 
+INSERT INTO expected
+SELECT 'send', 'lease bigint, sql text' || v.params, 'void'
+FROM (VALUES (''), (', VARIADIC params "any"'), (', VARIADIC params text[]')) AS v(params);
+
 INSERT INTO expected VALUES
+  ('is_busy', 'lease bigint', 'boolean'),
+  ('cancel', 'lease bigint', 'boolean'),
+  ('get_result', 'lease bigint', 'SETOF record'),
+  ('get_result_as', 'row_type anyelement, lease bigint', 'SETOF anyelement'),
+  ('get_result_json', 'lease bigint', 'SETOF jsonb'),
+  ('get_count', 'lease bigint', 'bigint'),
+  ('wait_any', 'leases bigint[], timeout interval DEFAULT NULL::interval', 'bigint'),
+  ('get_notify', 'lease bigint, timeout interval DEFAULT ''00:00:00''::interval', 'TABLE(notify_name text, be_pid integer, extra text)');
+
+INSERT INTO expected
+SELECT f.name, f.before || 'sql text' || v.params, 'operation'
+FROM (VALUES ('op', ''), ('op_on', 'pool text, ')) AS f(name, before),
+     (VALUES (''), (', VARIADIC params "any"'), (', VARIADIC params text[]')) AS v(params);
+
+INSERT INTO expected
+SELECT f.name, replace(f.arguments, 'OPERATIONS', 'operations ' || o.type), 'SETOF operation_result'
+FROM (VALUES ('run_parallel', 'pool text, OPERATIONS, max_parallel integer DEFAULT NULL::integer, timeout interval DEFAULT NULL::interval, name text DEFAULT NULL::text, on_error text DEFAULT ''raise''::text'),
+             ('run_in_transaction', 'pool text, OPERATIONS, isolation text DEFAULT NULL::text, timeout interval DEFAULT NULL::interval, name text DEFAULT NULL::text'),
+             ('run_in_transaction', 'lease bigint, OPERATIONS, isolation text DEFAULT NULL::text, timeout interval DEFAULT NULL::interval, name text DEFAULT NULL::text')) AS f(name, arguments),
+     (VALUES ('text[]'), ('operation[]')) AS o(type);
+
+INSERT INTO expected VALUES
+  ('broadcast', 'pools text[], sql text, params text[] DEFAULT NULL::text[], timeout interval DEFAULT NULL::interval, on_error text DEFAULT ''raise''::text', 'SETOF operation_result'),
+  ('broadcast_as', 'row_type anyelement, pools text[], sql text, params text[] DEFAULT NULL::text[], timeout interval DEFAULT NULL::interval', 'SETOF anyelement'),
   ('acquire', 'pool text, timeout interval DEFAULT NULL::interval, hold boolean DEFAULT false, name text DEFAULT NULL::text', 'bigint'),
   ('release', 'lease bigint', 'boolean'),
   ('release_all', '', 'integer'),
@@ -39,14 +67,14 @@ INSERT INTO expected VALUES
 
 CREATE TEMP VIEW actual AS
 SELECT p.oid, p.proname::text AS name,
-       replace(pg_get_function_arguments(p.oid), '"timeout"', 'timeout') AS arguments,
-       pg_get_function_result(p.oid) AS result,
+       replace(replace(pg_get_function_arguments(p.oid), '"timeout"', 'timeout'), 'enhanced_pool.', '') AS arguments,
+       replace(pg_get_function_result(p.oid), 'enhanced_pool.', '') AS result,
        p.proname = ANY ('{configure_pool,pause,resume,recycle,close_pool,prewarm,terminate_connection,reset_stats,health_check,reset_breaker}') AS administers,
        p.provolatile, p.proparallel, p.proisstrict, p.proleakproof, p.prosecdef
 FROM pg_proc p
 WHERE p.pronamespace = 'enhanced_pool'::regnamespace AND p.proname !~ '^_|_validator$';
 
-SELECT is((SELECT count(*) FROM expected), 43::bigint, 'the list of expected functions');
+SELECT is((SELECT count(*) FROM expected), 72::bigint, 'the list of expected functions');
 SELECT is(a.result, e.result, format('%s(%s)', e.name, e.arguments))
 FROM expected e LEFT JOIN actual a USING (name, arguments)
 ORDER BY e.name COLLATE "C", e.arguments COLLATE "C";
@@ -78,10 +106,16 @@ FROM (VALUES ('configure_pool', ', ''{}'''), ('pause', ''), ('resume', ''), ('re
              ('prewarm', ''), ('terminate_connection', ''), ('health_check', ''), ('reset_breaker', '')) AS v(f, a);
 SELECT throws_ok($$SELECT enhanced_pool.configure_pool('p', NULL)$$, '22004', NULL, 'configure_pool: the options are NULL');
 SELECT throws_ok($$SELECT enhanced_pool.release(NULL)$$, '22004', NULL, 'release: the lease is NULL');
+SELECT throws_ok(format('SELECT enhanced_pool.%s', c), '22004', NULL, c)
+FROM (VALUES ('send(NULL, ''SELECT 1'')'), ('send(1, NULL)'), ('is_busy(NULL)'), ('cancel(NULL)'), ('get_result(NULL)'), ('get_result_as(1, NULL)'),
+             ('get_result_json(NULL)'), ('get_count(NULL)'), ('wait_any(NULL)'), ('wait_any(ARRAY[NULL::bigint])'), ('get_notify(NULL)')) AS v(c);
 
 -- errors that need no remote server
 SELECT throws_ok($$SELECT enhanced_pool.exec('no such pool', 'SELECT 1')$$, '42704', NULL, 'unknown pool');
 SELECT throws_ok($$SELECT enhanced_pool.exec(123456789::bigint, 'SELECT 1')$$, '08003', NULL, 'unknown lease');
+SELECT throws_ok(format('SELECT enhanced_pool.%s', c), '08003', NULL, c || ': unknown lease')
+FROM (VALUES ('send(123456789, ''SELECT 1'')'), ('is_busy(123456789)'), ('cancel(123456789)'), ('get_result(123456789)'), ('get_result_as(1, 123456789)'),
+             ('get_result_json(123456789)'), ('get_count(123456789)'), ('wait_any(ARRAY[123456789])'), ('get_notify(123456789)')) AS v(c);
 SELECT throws_ok(format('SELECT enhanced_pool.%s(''no such pool''%s)', f, a), '42704', NULL, f || ': unknown pool')
 FROM (VALUES ('configure_pool', ', ''{}'''), ('pause', ''), ('resume', ''), ('recycle', ''), ('close_pool', ''),
              ('prewarm', ''), ('reset_stats', ''), ('health_check', ''), ('reset_breaker', '')) AS v(f, a);

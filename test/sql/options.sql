@@ -88,6 +88,11 @@ SELECT name || ' ' || value || ': ' || on_server(format('%I %L', name, value)) F
   ('statement_cache_size', '0'), ('statement_cache_size', '-1'),
   ('strategy', 'balanced'), ('strategy', 'dynamic'), ('strategy', 'fastest'),
   ('leak_detection_threshold', '0'), ('leak_detection_threshold', '1min'), ('leak_detection_threshold', '0.5ms'),
+  ('min_sessions', '0'), ('min_sessions', '10000'), ('min_sessions', '-1'),
+  ('max_sessions', '0'), ('max_sessions', '5'), ('max_sessions', '10001'),
+  ('target_free_sessions', '2'), ('target_free_sessions', 'two'),
+  ('session_idle_timeout', '0'), ('session_idle_timeout', '0.5ms'), ('session_max_lifetime', '1h'), ('session_max_lifetime', '31d'),
+  ('idle_in_session_timeout', '200ms'), ('idle_in_session_timeout', '-1'), ('session_timeout', '5min'), ('session_timeout', 'never'),
   ('log_connections', 'yes'), ('log_connections', 'perhaps'),
   ('application_name', '%S of %u'), ('application_name', '')
 ) AS v(name, value);
@@ -95,8 +100,6 @@ SELECT name || ' ' || value || ': ' || on_server(format('%I %L', name, value)) F
 -- The others: only their default is accepted, so that none is believed to act
 SELECT name || ' ' || value || ': ' || split_part(on_server(format('%I %L', name, value)), E'\n', 1) FROM (VALUES
   ('propagate_settings', 'TimeZone'), ('autocommit', 'off'),
-  ('min_sessions', '1'), ('max_sessions', '1'), ('target_free_sessions', '1'),
-  ('session_idle_timeout', '1'), ('session_max_lifetime', '1'), ('idle_in_session_timeout', '1'), ('session_timeout', '1'),
   ('stats_enabled', 'off'), ('stats_emit_interval', '1')
 ) AS v(name, value);
 SELECT on_server($$autocommit 'off'$$);

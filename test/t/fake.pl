@@ -103,6 +103,9 @@ my %answers = (
 	error_format => [ message('E', error_fields(S => 'ERROR', C => '22000', M => '%s%n%m', D => '%s%n', H => '%d')) . $ready, qr/ERROR:  22000: %s%n%m/ ],
 	notice_open => [ message('N', 'SNOTICE') . $good, $malformed ],
 	parameter_open => [ message('S', "TimeZone\0UTC") . $good, $malformed ],
+	notification => [ message('A', pack('NZ*Z*', 1, 'news', 'hot')) . $good, qr/^$/ ],
+	notification_empty => [ message('A', '') . $good, $malformed ],
+	notification_open => [ message('A', pack('NZ*', 1, 'news') . 'hot') . $good, $malformed ],
 	encoding => [ message('S', "client_encoding\0BIG5\0") . $good, qr/ERROR:  0A000: client_encoding/ ],
 	# The answer is right, but there is more: nobody after may get it.
 	another_answer => [ $good . $good, qr/^$/ ],
@@ -274,7 +277,28 @@ foreach my $name (sort grep { $_ ne 'good' } keys %answers)
 	$session->query("SELECT enhanced_pool.exec(:lease, 'SELECT 1');");
 	like($session->{stderr}, $error, "$name, with a lease");
 	$session->{stderr} = '';
+	if ($name =~ /^another_(answer|row)/)
+	{
+		$session->query('SELECT * FROM enhanced_pool.get_notify(:lease);');
+		like($session->{stderr}, $malformed, "$name, asked for notifications");
+		$session->{stderr} = '';
+	}
 	is($session->query_safe('SELECT enhanced_pool.release(:lease)'), 't', 'which is given back');
+
+	# taken later
+	$session->query_safe("SELECT enhanced_pool.acquire('$name', hold => true) AS lease \\gset");
+	$session->query_safe("SELECT enhanced_pool.send(:lease, 'SELECT 1')");
+	$session->query("SELECT enhanced_pool.is_busy(:lease); SELECT enhanced_pool.get_count(:lease);");
+	like($session->{stderr}, $error, "$name, sent");
+	$session->{stderr} = '';
+	$session->query_safe('SELECT enhanced_pool.release(:lease)');
+	# or not at all, where the worker need not wait long for the end
+	if ($bytes =~ /\Q$ready\E$|^[H\0q]/)
+	{
+		$session->query_safe("SELECT enhanced_pool.acquire('$name', hold => true) AS lease \\gset");
+		$session->query_safe("SELECT enhanced_pool.send(:lease, 'SELECT 1'); SELECT enhanced_pool.is_busy(:lease)");
+		is($session->query_safe('SELECT enhanced_pool.release(:lease)'), 't', "$name, given back unread");
+	}
 	is($session->query_safe("SELECT * FROM enhanced_pool.execute('real', 'SELECT 1') AS t(n int)"), '1', 'others are not hurt')
 	  or last;
 }

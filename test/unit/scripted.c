@@ -29,8 +29,8 @@ scripted_read(EpTransport *t, void *buf, size_t len)
 	return n;
 }
 
-static ssize_t
-scripted_write(EpTransport *t, const void *buf, size_t len)
+ssize_t
+scripted_transport_write(EpTransport *t, const void *buf, size_t len)
 {
 	size_t		n = Min(Min(len, scripted.chunk), scripted.room);
 
@@ -56,7 +56,7 @@ scripted_wire(EpWire *wire, const char *bytes, size_t len, size_t chunk)
 	scripted.room = sizeof(scripted.written);
 	ep_wire_init(wire, NULL, -1);
 	wire->transport.read = scripted_read;
-	wire->transport.write = scripted_write;
+	wire->transport.write = scripted_transport_write;
 }
 
 /* Write a message as a server sends it; returns its size. */

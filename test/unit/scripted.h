@@ -30,6 +30,7 @@ typedef struct Scripted
 
 extern Scripted scripted;
 
+extern ssize_t scripted_transport_write(EpTransport *t, const void *buf, size_t len);
 extern void scripted_wire(EpWire *wire, const char *bytes, size_t len, size_t chunk);
 extern size_t put_message(char *to, char type, const void *body, uint32 len);
 

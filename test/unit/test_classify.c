@@ -302,9 +302,29 @@ test_nonsense(void)
 	}
 }
 
+static void
+test_rowless(void)
+{
+	static const char *const rowless[] = {
+		"INSERT INTO t VALUES (1)", "insert\tinto t select 1", "  \n update t SET a = 1", "DELETE FROM t", "MERGE INTO t USING s ON true WHEN MATCHED THEN DELETE",
+		"CREATE TABLE t (i int)", "Alter TABLE t ADD b int", "drop table t", "TRUNCATE t", "GRANT ALL ON t TO u", "REVOKE ALL ON t FROM u", "COMMENT ON TABLE t IS 'x'"
+	};
+	static const char *const doubtful[] = {
+		"", " ", "INSERT", "insert", "INSERTS INTO t", "INSERT INTO t VALUES (1) RETURNING i", "delete from t returning *", "UPDATE t SET a = 'returning'",
+		"SELECT 1", "WITH x AS (DELETE FROM t RETURNING *) SELECT 1", "VALUES (1)", "TABLE t", "CALL p()", "EXPLAIN DELETE FROM t", "SHOW work_mem", "EXECUTE x",
+		"/* */ INSERT INTO t VALUES (1)", "(SELECT 1)", "FETCH c", "DO $$ BEGIN END $$", "INSERT--x\nINTO t VALUES (1)"
+	};
+
+	for (size_t i = 0; i < lengthof(rowless); i++)
+		CHECK_INT(ep_surely_rowless(rowless[i]), true, "%s", rowless[i]);
+	for (size_t i = 0; i < lengthof(doubtful); i++)
+		CHECK_INT(ep_surely_rowless(doubtful[i]), false, "%s", doubtful[i]);
+}
+
 void
 test_classify(void)
 {
+	test_rowless();
 	test_single();
 	test_several();
 	test_inside();

@@ -13,10 +13,14 @@
 #define MAX_POOLS	5
 #define MAX_PROCS	8
 
+/* Added to the number of a pool. */
+#define SESSION		16			/* it is a session that is waited for, or held */
+#define KEPT		(SESSION + 32)	/* held by a session, and kept for sessions after it */
+
 typedef struct Case
 {
 	const char *about;
-	const char *live;			/* one letter for each pool: y or n */
+	const char *live;			/* a letter for each pool: y, n, or what is live of it, k kept ones, s sessions, b both */
 	struct
 	{
 		int			pool;
@@ -29,25 +33,44 @@ typedef struct Case
 		int			proc;
 	}			holds[MAX_PROCS];
 	int			victim;			/* proc, 0: none */
+	int			busy;			/* proc that has statements under way, 0: none */
 } Case;
 
 static const Case cases[] = {
-	{"nobody waits", "n", {{0}}, {{0, 1}}, 0},
-	{"the holder does not wait", "n", {{0, 2, 10}}, {{0, 1}}, 0},
-	{"waits for what it holds", "n", {{0, 1, 10}}, {{0, 1}}, 1},
-	{"one of two connections is held by somebody who works", "n", {{0, 1, 10}}, {{0, 1}, {0, 2}}, 0},
-	{"the pool can grow", "y", {{0, 1, 10}}, {{0, 1}}, 0},
-	{"two wait for each other, the younger one is chosen", "nn", {{1, 1, 10}, {0, 2, 20}}, {{0, 1}, {1, 2}}, 2},
-	{"whatever the order", "nn", {{1, 1, 20}, {0, 2, 10}}, {{0, 1}, {1, 2}}, 1},
-	{"three in a ring", "nnn", {{1, 1, 30}, {2, 2, 20}, {0, 3, 10}}, {{0, 1}, {1, 2}, {2, 3}}, 1},
-	{"a chain has an end", "nnn", {{1, 1, 30}, {2, 2, 20}}, {{0, 1}, {1, 2}, {2, 3}}, 0},
+	{"nobody waits", "n", {{0}}, {{0, 1}}, 0, 0},
+	{"the holder does not wait", "n", {{0, 2, 10}}, {{0, 1}}, 0, 0},
+	{"waits for what it holds", "n", {{0, 1, 10}}, {{0, 1}}, 1, 0},
+	{"one of two connections is held by somebody who works", "n", {{0, 1, 10}}, {{0, 1}, {0, 2}}, 0, 0},
+	{"the pool can grow", "y", {{0, 1, 10}}, {{0, 1}}, 0, 0},
+	{"two wait for each other, the younger one is chosen", "nn", {{1, 1, 10}, {0, 2, 20}}, {{0, 1}, {1, 2}}, 2, 0},
+	{"whatever the order", "nn", {{1, 1, 20}, {0, 2, 10}}, {{0, 1}, {1, 2}}, 1, 0},
+	{"three in a ring", "nnn", {{1, 1, 30}, {2, 2, 20}, {0, 3, 10}}, {{0, 1}, {1, 2}, {2, 3}}, 1, 0},
+	{"a chain has an end", "nnn", {{1, 1, 30}, {2, 2, 20}}, {{0, 1}, {1, 2}, {2, 3}}, 0, 0},
 	{"who waits behind a ring is chosen if it is the youngest", "nn",
-	{{1, 1, 10}, {0, 2, 20}, {0, 3, 30}}, {{0, 1}, {1, 2}}, 3},
-	{"a ring beside a pool that works", "nnn", {{1, 1, 10}, {0, 2, 20}, {2, 4, 99}}, {{0, 1}, {1, 2}, {2, 3}}, 2},
-	{"the way out is another pool", "nyn", {{1, 1, 10}, {0, 2, 20}}, {{0, 1}, {2, 2}}, 0},
+	{{1, 1, 10}, {0, 2, 20}, {0, 3, 30}}, {{0, 1}, {1, 2}}, 3, 0},
+	{"a ring beside a pool that works", "nnn", {{1, 1, 10}, {0, 2, 20}, {2, 4, 99}}, {{0, 1}, {1, 2}, {2, 3}}, 2, 0},
+	{"the way out is another pool", "nyn", {{1, 1, 10}, {0, 2, 20}}, {{0, 1}, {2, 2}}, 0, 0},
 	{"all connections of a pool held by its own waiters", "n",
-	{{0, 1, 10}, {0, 2, 30}, {0, 3, 20}}, {{0, 1}, {0, 2}, {0, 3}}, 2},
-	{"a pool without connections that cannot grow", "n", {{0, 1, 10}}, {{0}}, 1},
+	{{0, 1, 10}, {0, 2, 30}, {0, 3, 20}}, {{0, 1}, {0, 2}, {0, 3}}, 2, 0},
+	{"a pool without connections that cannot grow", "n", {{0, 1, 10}}, {{0}}, 1, 0},
+	{"waits for what it holds, with statements under way", "n", {{0, 1, 10}}, {{0, 1}}, 0, 1},
+	{"who waits behind somebody with statements under way", "nn", {{1, 1, 10}, {0, 2, 20}}, {{0, 1}, {1, 2}}, 0, 2},
+	{"waits for two pools, and one is live", "ny", {{0, 1, 10}, {1, 1, 10}}, {{0, 1}}, 0, 0},
+	{"so does another that holds what it waits for", "nyn", {{0, 1, 10}, {1, 1, 10}, {2, 1, 10}, {0, 2, 20}}, {{0, 1}, {2, 2}}, 0, 0},
+	{"waits for two pools, and both are dead", "nn", {{0, 1, 10}, {1, 1, 20}}, {{0, 1}, {1, 1}}, 1, 0},
+	{"waits twice for one pool", "nn", {{1, 1, 10}, {1, 1, 11}, {0, 2, 5}}, {{0, 1}, {1, 2}}, 1, 0},
+	/* sessions */
+	{"two sessions of one backend where one may be open", "k", {{0 + SESSION, 1, 10}}, {{0 + KEPT, 1}}, 1, 0},
+	{"another backend's ends", "k", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}, {0 + SESSION, 2}}, 0, 0},
+	{"a place, and a connection for sessions", "b", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}}, 0, 0},
+	{"a place, but no connection", "s", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}}, 1, 0},
+	{"a lease that ends is no place for a session", "k", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}, {0, 2}}, 1, 0},
+	{"what is kept is not for others", "b", {{0, 1, 10}}, {{0, 1}}, 1, 0},
+	{"nor when the session that has it ends", "n", {{0, 1, 10}}, {{0, 1}, {0 + KEPT, 2}}, 1, 0},
+	{"one beyond min_sessions is", "n", {{0, 1, 10}}, {{0, 1}, {0 + SESSION, 2}}, 0, 0},
+	{"each has a session and waits for one on the other pool", "kk", {{1 + SESSION, 1, 10}, {0 + SESSION, 2, 20}},
+	{{0 + KEPT, 1}, {1 + KEPT, 2}}, 2, 0},
+	{"one of them for a lease, of which there are more", "ky", {{1, 1, 10}, {0 + SESSION, 2, 20}}, {{0 + KEPT, 1}, {1 + SESSION, 2}}, 0, 0},
 };
 
 static void
@@ -62,17 +85,25 @@ run_case(const Case *c)
 	int			victim;
 
 	for (int i = 0; i < npools; i++)
+	{
 		pools[i].live = c->live[i] == 'y';
+		pools[i].kept_live = strchr("ykb", c->live[i]) != NULL;
+		pools[i].session_live = strchr("ysb", c->live[i]) != NULL;
+	}
 	for (; c->waits[nwaiters].proc != 0; nwaiters++)
 	{
-		waiters[nwaiters].pool = c->waits[nwaiters].pool;
+		waiters[nwaiters].pool = c->waits[nwaiters].pool % SESSION;
 		waiters[nwaiters].proc = c->waits[nwaiters].proc;
+		waiters[nwaiters].busy = c->busy == waiters[nwaiters].proc;
 		waiters[nwaiters].since_us = c->waits[nwaiters].since;
+		waiters[nwaiters].session = (c->waits[nwaiters].pool & SESSION) != 0;
 	}
 	for (; c->holds[nholds].proc != 0; nholds++)
 	{
-		holds[nholds].pool = c->holds[nholds].pool;
+		holds[nholds].pool = c->holds[nholds].pool % SESSION;
 		holds[nholds].proc = c->holds[nholds].proc;
+		holds[nholds].session = (c->holds[nholds].pool & SESSION) != 0;
+		holds[nholds].kept = (c->holds[nholds].pool & KEPT) == KEPT;
 	}
 	victim = ep_deadlock_victim(pools, npools, waiters, nwaiters, holds, nholds);
 	CHECK_INT(victim < 0 ? 0 : waiters[victim].proc, c->victim, "%s", c->about);
@@ -83,7 +114,7 @@ run_case(const Case *c)
 typedef struct World
 {
 	EpDeadPool	pools[MAX_POOLS];
-	EpDeadWaiter waiters[MAX_PROCS];
+	EpDeadWaiter waiters[3 * MAX_PROCS];
 	int			nwaiters;
 	EpDeadHold	holds[2 * MAX_PROCS];
 	int			nholds;
@@ -94,7 +125,11 @@ random_world(World *w)
 {
 	w->nwaiters = w->nholds = 0;
 	for (int i = 0; i < MAX_POOLS; i++)
+	{
 		w->pools[i].live = unit_random(8) == 0;
+		w->pools[i].kept_live = unit_random(8) == 0;
+		w->pools[i].session_live = unit_random(4) == 0;
+	}
 	for (int proc = 1; proc <= MAX_PROCS; proc++)
 	{
 		int			n = unit_random(3);
@@ -102,13 +137,23 @@ random_world(World *w)
 		for (int i = 0; i < n; i++)
 		{
 			w->holds[w->nholds].pool = unit_random(MAX_POOLS);
+			w->holds[w->nholds].session = unit_random(2) == 0;
+			w->holds[w->nholds].kept = w->holds[w->nholds].session && unit_random(2) == 0;
 			w->holds[w->nholds++].proc = proc;
 		}
 		if (unit_random(3) != 0)
 		{
-			w->waiters[w->nwaiters].pool = unit_random(MAX_POOLS);
-			w->waiters[w->nwaiters].proc = proc;
-			w->waiters[w->nwaiters++].since_us = unit_random(1000);
+			bool		busy = unit_random(10) == 0;
+
+			/* mostly one, and sometimes two or three */
+			for (int i = Max(unit_random(9) - 5, 1); i > 0; i--)
+			{
+				w->waiters[w->nwaiters].pool = unit_random(MAX_POOLS);
+				w->waiters[w->nwaiters].session = unit_random(2) == 0;
+				w->waiters[w->nwaiters].proc = proc;
+				w->waiters[w->nwaiters].busy = busy;
+				w->waiters[w->nwaiters++].since_us = unit_random(1000);
+			}
 		}
 	}
 }
@@ -121,8 +166,16 @@ give_up(World *w, int proc)
 
 	for (int i = 0; i < w->nholds; i++)
 	{
+		EpDeadPool *pool = &w->pools[w->holds[i].pool];
+
 		if (w->holds[i].proc == proc)
-			w->pools[w->holds[i].pool].live = true;
+		{
+			pool->session_live |= w->holds[i].session;
+			if (w->holds[i].kept)
+				pool->kept_live = true;
+			else
+				pool->live = true;
+		}
 		else
 			w->holds[n++] = w->holds[i];
 	}
@@ -136,10 +189,21 @@ give_up(World *w, int proc)
 	w->nwaiters = n;
 }
 
+/* Is there what that waiter waits for? */
+static bool
+is_served(const World *w, const EpDeadWaiter *waiter)
+{
+	const EpDeadPool *pool = &w->pools[waiter->pool];
+
+	if (!waiter->session)
+		return pool->live;
+	return pool->session_live && (pool->live || pool->kept_live);
+}
+
 /*
- * Let things take their course: who does not wait gives back what it holds; a
- * waiter whose pool has a connection to give gets one, works and gives it
- * back.  Those who still wait at the end are the dead ones.
+ * Let things take their course: who does not wait, or has statements under way,
+ * gives back what it holds; a waiter one of whose pools has a connection to give
+ * gets one, works and gives it back.  Those who still wait at the end are the dead ones.
  */
 static void
 play(World *w)
@@ -151,12 +215,18 @@ play(World *w)
 		changed = false;
 		for (int proc = 1; proc <= MAX_PROCS; proc++)
 		{
-			bool		stuck = false;
+			bool		waits = false;
+			bool		goes_on = false;
 			int			before = w->nholds + w->nwaiters;
 
 			for (int i = 0; i < w->nwaiters; i++)
-				stuck = stuck || (w->waiters[i].proc == proc && !w->pools[w->waiters[i].pool].live);
-			if (!stuck)
+			{
+				if (w->waiters[i].proc != proc)
+					continue;
+				waits = true;
+				goes_on = goes_on || w->waiters[i].busy || is_served(w, &w->waiters[i]);
+			}
+			if (!waits || goes_on)
 				give_up(w, proc);
 			changed = changed || w->nholds + w->nwaiters != before;
 		}

@@ -160,6 +160,57 @@ test_copy_in(void)
 	}
 }
 
+/*
+ * The sender of a COPY's data stops anywhere: what the socket has taken, the
+ * rest of the message that it has taken in part or padding instead of it, and
+ * CopyFail are whole messages.
+ */
+static void
+test_copy_cut(void)
+{
+	for (size_t room = 0; room <= 40; room++)
+	{
+		EpWire		wire;
+		char		type = 0;
+		size_t		rest;
+		size_t		at = 0;
+
+		scripted_wire(&wire, "", 0, 7);
+		scripted.room = room;
+		for (int i = 0; i < 2; i++)
+		{
+			ep_wire_begin(&wire, 'd');
+			ep_wire_put_bytes(&wire, "0123456789", 10);
+			ep_wire_end(&wire);
+		}
+		CHECK_INT(ep_wire_flush(&wire), room >= 30 ? EP_IO_OK : EP_IO_AGAIN, "room for %zu", room);
+		ep_wire_begin(&wire, 'd');	/* nobody finishes this one */
+		ep_wire_put_bytes(&wire, "abc", 3);
+
+		rest = ep_wire_begun(&wire, &type);
+		CHECK_INT(rest, room >= 30 ? 0 : (15 - room % 15) % 15, "room for %zu", room);
+		CHECK(rest == 0 || type == 'd', "room for %zu", room);
+		ep_wire_cut(&wire);
+		CHECK_INT(ep_wire_begun(&wire, &type), rest, "room for %zu, cut", room);
+		CHECK_INT(ep_wire_unsent(&wire), rest > 0, "room for %zu, cut", room);
+		if (room % 2 == 0)
+		{
+			/* another process makes it up */
+			ep_wire_reset(&wire, -1);
+			wire.transport.write = scripted_transport_write;
+			ep_wire_put_padding(&wire, (uint32) rest);
+		}
+		ep_wire_put_simple(&wire, 'f');
+		scripted.room = 100;
+		CHECK_INT(ep_wire_flush(&wire), EP_IO_OK, "room for %zu, the rest", room);
+		while (at < scripted.nwritten && scripted.written[at] == 'd')
+			at += 15;
+		CHECK_INT(scripted.nwritten - at, 5, "room for %zu: CopyFail comes last", room);
+		CHECK_INT(scripted.written[at], 'f', "room for %zu: CopyFail comes last", room);
+		ep_wire_free(&wire);
+	}
+}
+
 static void
 test_nonsense(void)
 {
@@ -206,6 +257,7 @@ test_unfinished(void)
 	test_anywhere();
 	test_ready_cut();
 	test_copy_in();
+	test_copy_cut();
 	test_nonsense();
 	test_reset();
 }

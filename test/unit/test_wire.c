@@ -316,6 +316,86 @@ test_socket(void)
 	close(pair[0]);
 }
 
+/* What has come is known before anybody takes it, in whatever pieces it came, and stays where it is. */
+static void
+test_survey(void)
+{
+	static const char types[] = {'1', '2', 'D', 'A', 'C', 'Z', 'E', 'Z', 'G'};
+	char		stream[256];
+	size_t		len = 0;
+	EpWire		wire;
+	EpWireSurvey s;
+	EpMessage	msg;
+
+	for (size_t i = 0; i < lengthof(types); i++)
+		len += put_message(stream + len, types[i], "II", 2);
+	for (size_t received = 0; received <= len; received++)
+	{
+		size_t		whole = received / 7;
+
+		scripted_wire(&wire, stream, received, 3);
+		CHECK(ep_wire_gather(&wire, 1000), "more may come");
+		ep_wire_survey(&wire, &s);
+		CHECK_INT(s.readies, (whole > 5) + (whole > 7), "those that are whole");
+		CHECK(s.notification == (whole > 3), "a notification");
+		CHECK(s.error == (whole > 6), "an error");
+		CHECK(s.copy == (whole > 8), "a COPY");
+		CHECK(!s.malformed, "well formed");
+		CHECK_INT(wire.in_end - wire.in_start, received, "all of it is still there");
+		CHECK_INT(ep_wire_next(&wire, &msg), whole > 0 ? EP_IO_OK : EP_IO_AGAIN, "and can be taken");
+		if (whole > 0)
+			CHECK_INT(msg.type, '1', "from its beginning");
+		ep_wire_free(&wire);
+	}
+
+	/* from where it was read up to */
+	scripted_wire(&wire, stream, len, 1000);
+	CHECK(ep_wire_gather(&wire, 1000), "more may come");
+	for (int i = 0; i < 6; i++)
+		CHECK_INT(ep_wire_next(&wire, &msg), EP_IO_OK, "up to the first end");
+	ep_wire_survey(&wire, &s);
+	CHECK_INT(s.readies, 1, "one is left");
+	CHECK(!s.notification, "what was taken does not count");
+	ep_wire_free(&wire);
+}
+
+static void
+test_gather(void)
+{
+	static const char bad[] = "?\0\0\0\4";
+	static char large[300 * 1024];
+	static const char body[300 * 1024 - 5];
+	EpWire		wire;
+	EpWireSurvey s;
+
+	/* no more than it is told to, and little memory */
+	(void) put_message(large, 'D', body, sizeof(body));
+	scripted_wire(&wire, large, sizeof(large), 1000);
+	CHECK(ep_wire_gather(&wire, 64 * 1024), "more may come");
+	CHECK(wire.in_end - wire.in_start >= 64 * 1024 && wire.in_end - wire.in_start < 66 * 1024, "as much as it is told");
+	CHECK(wire.in_size <= 128 * 1024, "memory for that alone");
+	ep_wire_survey(&wire, &s);
+	CHECK(!s.malformed && s.readies == 0, "a message that is not whole");
+	ep_wire_free(&wire);
+
+	scripted_wire(&wire, bad, sizeof(bad) - 1, 1000);
+	scripted.at_end = -2;
+	CHECK(!ep_wire_gather(&wire, 1000), "the peer has closed");
+	ep_wire_survey(&wire, &s);
+	CHECK(s.malformed, "malformed");
+	ep_wire_free(&wire);
+
+	/* what is to be sent leaves, too */
+	scripted_wire(&wire, "", 0, 1000);
+	ep_wire_put_simple(&wire, 'S');
+	CHECK(ep_wire_gather(&wire, 1000), "more may come");
+	CHECK_INT(scripted.nwritten, 5, "sent");
+	scripted.write_fails = true;
+	ep_wire_put_simple(&wire, 'S');
+	CHECK(!ep_wire_gather(&wire, 1000), "it cannot be sent");
+	ep_wire_free(&wire);
+}
+
 void
 test_wire(void)
 {
@@ -328,4 +408,6 @@ test_wire(void)
 	test_large();
 	test_shrink_unread();
 	test_socket();
+	test_survey();
+	test_gather();
 }

@@ -115,6 +115,7 @@ main(void)
 		{"breaker", test_breaker},
 		{"failover", test_failover},
 		{"deadlock", test_deadlock},
+		{"sessions", test_sessions},
 		{"classify", test_classify},
 		{"tls", test_tls},
 		{"relay", test_relay},

@@ -49,6 +49,7 @@ extern void test_tuner(void);
 extern void test_breaker(void);
 extern void test_failover(void);
 extern void test_deadlock(void);
+extern void test_sessions(void);
 extern void test_classify(void);
 extern void test_tls(void);
 extern void test_relay(void);

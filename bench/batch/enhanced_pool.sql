@@ -1,0 +1,11 @@
+SELECT count(*) FROM enhanced_pool.run_in_transaction('bench', ARRAY[
+  enhanced_pool.op('UPDATE tally SET n = n + 1 WHERE id = $1', 1),
+  enhanced_pool.op('UPDATE tally SET n = n + 1 WHERE id = $1', 2),
+  enhanced_pool.op('UPDATE tally SET n = n + 1 WHERE id = $1', 3),
+  enhanced_pool.op('UPDATE tally SET n = n + 1 WHERE id = $1', 4),
+  enhanced_pool.op('UPDATE tally SET n = n + 1 WHERE id = $1', 5),
+  enhanced_pool.op('UPDATE tally SET n = n + 1 WHERE id = $1', 6),
+  enhanced_pool.op('UPDATE tally SET n = n + 1 WHERE id = $1', 7),
+  enhanced_pool.op('UPDATE tally SET n = n + 1 WHERE id = $1', 8),
+  enhanced_pool.op('UPDATE tally SET n = n + 1 WHERE id = $1', 9),
+  enhanced_pool.op('UPDATE tally SET n = n + 1 WHERE id = $1', 10)]);
