@@ -88,7 +88,7 @@ installcheck: check-preload
 check-preload:
 	@PATH='$(bindir)':"$$PATH" test/harness/check-preload
 
-.PHONY: demo test unit simulate simulation pgtap tap bench format check-versions check-assert check-sanitize check-patroni check-version check-sources dist help
+.PHONY: demo test unit simulate simulation pgtap tap bench format check-versions check-assert check-sanitize check-patroni check-clients check-sqlalchemy check-drivers check-version check-sources dist help
 demo:
 	@test/harness/demo
 
@@ -112,6 +112,14 @@ check-sanitize:
 # Writers through a pool while Patroni changes the primary; not a part of test.
 check-patroni:
 	@test/harness/patroni
+
+# What applications do through their drivers: the example with SQLAlchemy, and the
+# programs of doc/drivers.md.  check-clients is both, with one build.
+check-clients:
+	@test/harness/clients
+
+check-sqlalchemy check-drivers:
+	@test/harness/clients $(@:check-%=%)
 
 check-version check-sources:
 	@test/harness/check-sources
@@ -137,6 +145,9 @@ help:
 	@echo 'make check-assert    every suite on a server with assertions'
 	@echo 'make check-sanitize  the same with address and undefined behaviour sanitizers'
 	@echo 'make check-patroni   writers through a switchover and a failover by Patroni'
+	@echo 'make check-clients   applications: the next two together'
+	@echo 'make check-sqlalchemy   examples/sqlalchemy, with asyncpg'
+	@echo 'make check-drivers   the programs of doc/drivers.md: psycopg, asyncpg, JDBC, node-postgres'
 	@echo 'make check-sources   versions agree, PG_VERSION_NUM only in compat.h'
 	@echo 'make bench           peers side by side'
 	@echo 'make format          lay the code out as pgindent does'

@@ -11,7 +11,9 @@
 #	<!-- run: fails with SQLSTATE -->	and this is the last error (also with "as ROLE, ")
 #	<!-- run: no -->				not at all
 #
-# A block after <!-- output --> is what psql prints for the one before it.
+# A block after <!-- output --> is what psql prints for the one before it.  Blocks in
+# other languages are not run here; test/drivers/snippets.py runs those of
+# doc/drivers.md.
 #
 # The remote takes nothing but TLS, with and without TLS=1.
 use strict;
@@ -38,8 +40,8 @@ sub blocks
 		$line++;
 		if ($block && /^```$/)
 		{
-			push @blocks, $block if $block->{kind} eq 'sql';
-			$blocks[-1]{expected} = $block->{text} if $block->{kind} eq 'output';
+			if ($block->{kind} eq 'output') { $blocks[-1]{expected} = $block->{text} }
+			else { push @blocks, $block }
 			undef $block;
 		}
 		elsif ($block) { $block->{text} .= "$_\n" }
@@ -55,6 +57,7 @@ sub blocks
 		}
 	}
 	die "$page: a comment without a block, or a block without an end" if defined $how || $output || $block;
+	@blocks = grep { $_->{kind} eq 'sql' } @blocks;
 	foreach my $b (@blocks)
 	{
 		die "$page, line $b->{line}: \"$b->{how}\" is not understood"
