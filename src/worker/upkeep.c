@@ -217,7 +217,7 @@ ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer)
 		seen_version = MemoryContextAllocZero(TopMemoryContext, sizeof(uint32) * ep_control->max_pools);
 
 	ep_attempt_tick(pool, now_us);
-	if (timer)
+	if (timer || pool->tuner.limit == 0)
 		ep_tuning_tick(pool, now_us);
 	ep_failover_tick(pool, now_us);
 	LWLockAcquire(&pool->lock, LW_SHARED);

@@ -252,9 +252,9 @@ pace(const Sim *sim, uint64 from_us)
 	return (last->served - first->served) * 1e6 / (last->at_us - first->at_us);
 }
 
-/* The same trace with a fixed size. */
+/* The same trace with a fixed size, for so long and from then on. */
 static double
-pace_of(const Sim *sim, int size)
+pace_of(const Sim *sim, int size, uint64 length_us, uint64 from_us)
 {
 	SimTrace	trace = *sim->trace;
 	Sim		   *fixed;
@@ -263,36 +263,60 @@ pace_of(const Sim *sim, int size)
 	trace.set.strategy = EP_STRATEGY_BALANCED;
 	trace.set.scaling = false;
 	trace.set.initial_size = trace.set.min_size = trace.set.max_size = size;
-	trace.length_us = MINUTE;
+	trace.length_us = length_us;
 	trace.sample_us = SECOND;
 	fixed = sim_run(&trace, sim->seed, false);
-	result = pace(fixed, 10 * SECOND);
+	result = pace(fixed, from_us);
 	sim_free(fixed);
 	return result;
+}
+
+/* The best of 1, 2, 4, ... 64. */
+static int
+best_fixed(const Sim *sim, uint64 length_us, uint64 from_us, double *rate)
+{
+	int			best = 0;
+
+	*rate = 0;
+	for (int size = 1; size <= 64; size *= 2)
+	{
+		double		own = pace_of(sim, size, length_us, from_us);
+
+		if (own > *rate)
+		{
+			*rate = own;
+			best = size;
+		}
+	}
+	return best;
 }
 
 void
 sim_check_slow(const Sim *sim)
 {
-	double		best = 0;
-	int			best_size = 0;
 	double		own = pace(sim, 3 * MINUTE);
 	double		size = mean_size(sim, 3 * MINUTE, sim->trace->length_us);
+	double		best;
+	int			best_size = best_fixed(sim, MINUTE, 10 * SECOND, &best);
 
-	for (int fixed = 1; fixed <= 64; fixed *= 2)
-	{
-		double		rate = pace_of(sim, fixed);
-
-		if (rate > best)
-		{
-			best = rate;
-			best_size = fixed;
-		}
-	}
 	sim_check_served(sim);
 	CHECK(best_size == sim->trace->remote.cores, "%d", best_size);
 	CHECK(own >= 0.95 * best, "%.1f a second, %.1f with %d connections", own, best, best_size);
 	CHECK(size >= 0.75 * best_size && size <= 1.5 * best_size, "%.1f, best %d", size, best_size);
+}
+
+/* The weather is the same for all, so the same time is compared. */
+void
+sim_check_flat(const Sim *sim)
+{
+	double		own = pace(sim, 20 * SECOND);
+	double		size = mean_size(sim, 20 * SECOND, sim->trace->length_us);
+	double		best;
+	int			best_size = best_fixed(sim, sim->trace->length_us, 20 * SECOND, &best);
+
+	sim_check_served(sim);
+	CHECK(own >= 0.95 * best, "%.1f a second, %.1f with %d connections", own, best, best_size);
+	CHECK(size >= 3 && size <= 16, "%.1f, best %d", size, best_size);
 }
 
 /* ----------------------------------------------------------------- outages */

@@ -29,7 +29,7 @@ query_time(Sim *sim, const SimSource *source)
 {
 	if (source->exact)
 		return source->query_us;
-	if (source->kind == SIM_SESSION)
+	if (source->kind == SIM_SESSION && !source->chance)
 		return (uint64) (source->query_us * (0.5 + sim_random(sim)));
 	return Max(exponential(sim, (double) source->query_us), 1);
 }
@@ -130,7 +130,7 @@ run_query(Sim *sim, int job)
 {
 	const SimRemote *remote = &sim->trace->remote;
 	SimConn    *conn = &sim->conns[sim->jobs[job].conn];
-	double		takes = (double) sim->jobs[job].query_us;
+	double		takes = sim->jobs[job].query_us * exp(sim->slowness);
 	int			running = ++sim->running;
 
 	conn->running = true;

@@ -58,6 +58,7 @@ typedef struct SimRemote
 	int			cores;			/* queries that run at once without harm, 0: any number */
 	double		penalty;		/* part that each query beyond that adds to the time of all */
 	int			most;			/* connections that it takes, 0: any number */
+	double		weather;		/* others make it slower and faster by about that part, for seconds */
 	uint64		down_us;		/* when it goes away, 0: never */
 	uint64		back_us;
 } SimRemote;
@@ -251,6 +252,7 @@ typedef struct SimSource
 	uint64		every_us;		/* between bursts; of a session: pause after a query */
 	uint64		query_us;		/* mean: exponential, of a session evenly 50 to 150 per cent; or exactly that */
 	bool		exact;
+	bool		chance;			/* exponential also for a session */
 	double		most;			/* highest rate */
 	double		(*rate) (uint64 now_us);	/* arrivals a second, NULL: most */
 } SimSource;
@@ -301,6 +303,8 @@ struct Sim
 	bool		down;			/* the remote */
 	int			connections;	/* that it has */
 	int			running;		/* queries */
+	uint64		weather;		/* random numbers of its own: the same weather whatever else happens */
+	double		slowness;		/* log of what a query's time is multiplied by */
 
 	int			violations;		/* of what must always hold */
 	SimSeen		seen;
@@ -391,6 +395,7 @@ extern void sim_check_low(const Sim *sim);
 extern void sim_check_sine(const Sim *sim);
 extern void sim_check_burst(const Sim *sim);
 extern void sim_check_slow(const Sim *sim);
+extern void sim_check_flat(const Sim *sim);
 extern void sim_check_dead(const Sim *sim);
 extern void sim_check_unbroken(const Sim *sim);
 extern void sim_check_full(const Sim *sim);

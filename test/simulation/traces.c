@@ -95,6 +95,14 @@ begin_slow(Sim *sim)
 	add_sessions(sim, 0, 64, 0, 0, 20 * MS);
 }
 
+/* The same, but any time may be long, or short. */
+static void
+begin_chance(Sim *sim)
+{
+	for (int i = 0; i < 64; i++)
+		sim_add_source(sim, (SimSource) {.kind = SIM_SESSION, .query_us = 20 * MS, .chance = true});
+}
+
 static void
 begin_queue(Sim *sim)
 {
@@ -178,6 +186,24 @@ slow(void)
 	return trace;
 }
 
+/* Between neighbouring sizes there is a per cent or two, and the remote has others to serve. */
+static SimTrace
+flat(const char *name, const char *about, double weather)
+{
+	SimTrace	trace = slow();
+
+	trace.name = name;
+	trace.about = about;
+	trace.length_us = 5 * MINUTE;
+	trace.sample_us = SECOND;
+	trace.begin = begin_chance;
+	trace.check = sim_check_flat;
+	trace.remote.cores = 4;
+	trace.remote.penalty = 0.004;
+	trace.remote.weather = weather;
+	return trace;
+}
+
 static SimTrace
 dead(const char *name, const char *about, int threshold, void (*check) (const Sim *))
 {
@@ -236,6 +262,8 @@ sim_traces(int *n)
 		all[count++] = queue("queue-throughput", EP_STRATEGY_HIGH_THROUGHPUT);
 		all[count++] = queue("queue-latency", EP_STRATEGY_LOW_LATENCY);
 		all[count++] = slow();
+		all[count++] = flat("flat", "the same, but exponential times, and more than 4 queries make it slower by little", 0);
+		all[count++] = flat("flat-weather", "the same, and others make the remote slower and faster by 20 per cent", 0.2);
 		all[count++] = dead("dead", "10 arrivals a second; the remote is away from minute 10 to 70", 5, sim_check_dead);
 		all[count++] = dead("dead-unbroken", "the same without a breaker", 0, sim_check_unbroken);
 		all[count++] = full();

@@ -332,7 +332,7 @@ look_after(Sim *sim, int place, bool timer)
 		sim->unserved--;
 	pool->unserved = false;
 	sim_breaker_tick(sim, place);
-	if (timer)
+	if (timer || pool->tuner.limit == 0)
 		tuning_tick(sim, pool);
 	read_input(sim, pool, &in);
 	sizing = ep_sizing_decide(&in);
