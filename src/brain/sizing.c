@@ -63,8 +63,8 @@ why_open(const EpSizingInput *in, int for_waiters, int for_size, int alive)
 }
 
 /*
- * While attempts fail, and while the breaker is half-open, there is one at a
- * time.
+ * While attempts fail, while the breaker is half-open, and while it is not known
+ * whether a remote that was full takes more again, there is one at a time.
  */
 static void
 one_at_a_time(const EpSizingInput *in, EpSizing *out)
@@ -114,7 +114,7 @@ decide_end(const EpSizingInput *in, int alive, EpSizing *out)
 		if (out->shrink > 0)
 		{
 			out->scaling = EP_SCALING_DOWN;
-			out->target = out->floor;
+			out->target = ep_scaling_floor(in, out->floor);
 			out->reason = "the 5-minute load is below scale_down_threshold";
 		}
 	}
@@ -139,7 +139,7 @@ decide_open(const EpSizingInput *in, int alive, EpSizing *out)
 		out->open_overflow = 0;
 	out->open = Min(out->open, due);
 	out->open_overflow = Min(out->open_overflow, due - out->open);
-	if (in->failing || in->breaker == EP_BREAKER_HALF_OPEN)
+	if (in->failing || in->asking || in->breaker == EP_BREAKER_HALF_OPEN)
 		one_at_a_time(in, out);
 	out->growing = target > alive + out->open;
 	if (out->open + out->open_overflow == 0)

@@ -65,6 +65,7 @@ read_input(const EpPool *pool, uint64 now_us, EpSizingInput *in)
 	in->target_free = EP_INT(set, EP_S_TARGET_FREE_CONNECTIONS);
 	in->fill_target = pool->fill_target;
 	in->bound = now_us < pool->bound_until_us ? pool->bound : 0;
+	in->asking = pool->bound > 0 && in->bound == 0;
 	in->rationed = pool->ration != EP_NO_RATION;
 	in->ration = pool->ration;
 	in->breaker = pool->breaker.state;

@@ -148,6 +148,7 @@ got(Sim *sim, int job)
 	int			size = (int) seen->waits_size;
 
 	ep_observe_wait(&pool->observed, waited);
+	pool->longest_wait = Max(pool->longest_wait, waited);
 	seen->waits = sim_grow(seen->waits, (int) seen->nwaits, &size, sizeof(uint32));
 	seen->waits_size = size;
 	seen->waits[seen->nwaits++] = (uint32) Min(waited, PG_UINT32_MAX);

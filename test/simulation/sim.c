@@ -167,6 +167,10 @@ take_sample(Sim *sim)
 		sample->leased += sim->pools[i].n_leased;
 		sample->connecting += sim->pools[i].n_connecting;
 		sample->waiting += sim->pools[i].n_waiting;
+		if (i >= SIM_SAMPLED)
+			continue;
+		sample->size_of[i] = sim->pools[i].size - sim->pools[i].n_ending;
+		sample->leased_of[i] = sim->pools[i].n_leased;
 	}
 	sample->load_1m = ep_load_average(&first->load, sim_load(first), sim->now, EP_LOAD_1M);
 	sample->load_5m = ep_load_average(&first->load, sim_load(first), sim->now, EP_LOAD_5M);
@@ -295,6 +299,7 @@ prepare(const SimTrace *trace, uint64 seed, bool verbose)
 		sim->pools[i].idle_head = sim->pools[i].idle_tail = NONE;
 		sim->pools[i].wait_head = sim->pools[i].wait_tail = NONE;
 		sim->pools[i].grow_above = PG_INT32_MAX;
+		sim->pools[i].ration = EP_NO_RATION;
 	}
 	sim->conns = zeroed(trace->max_connections, sizeof(SimConn));
 	for (int i = 0; i < trace->max_connections; i++)

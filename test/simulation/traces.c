@@ -115,6 +115,20 @@ begin_low(Sim *sim)
 	sim_add_source(sim, (SimSource) {.kind = SIM_RANDOM, .most = 10, .query_us = 200 * MS});
 }
 
+/*
+ * The last pool is there first, and has little to do.  Then comes one that would
+ * like to have everything, and then two others.
+ */
+static void
+begin_caps(Sim *sim)
+{
+	sim_add_source(sim, (SimSource) {.kind = SIM_RANDOM, .pool = 3, .most = 0.2, .query_us = 50 * MS});
+	add_sessions(sim, 3, 1, 0, 5 * SECOND, 50 * MS);
+	add_sessions(sim, 0, 40, 30 * SECOND, 6 * MINUTE, 100 * MS);
+	add_sessions(sim, 1, 12, MINUTE, 8 * MINUTE, 100 * MS);
+	add_sessions(sim, 2, 3, 2 * MINUTE, 8 * MINUTE, 100 * MS);
+}
+
 static void
 begin_many(Sim *sim)
 {
@@ -229,11 +243,26 @@ full(void)
 static SimTrace
 many(const char *name, const char *about, int max_size, void (*check) (const Sim *))
 {
-	SimTrace	trace = plain(name, about, 5 * MINUTE, begin_many, check);
+	SimTrace	trace = plain(name, about, 9 * MINUTE, begin_many, check);
 
 	trace.npools = 500;
 	trace.max_connections = 10000;
 	trace.set.max_size = max_size;
+	return trace;
+}
+
+static SimTrace
+caps(void)
+{
+	SimTrace	trace = plain("caps", "4 pools of 24 and max_server_connections 24; from minute 2 to 6 sessions want 40, 12, 3 and hardly one",
+							  9 * MINUTE, begin_caps, sim_check_caps);
+
+	trace.npools = 4;
+	trace.max_connections = 100;
+	trace.server_cap = 24;
+	trace.set.max_size = 24;
+	trace.sample_us = SECOND;
+	trace.print_every = 20;
 	return trace;
 }
 
@@ -267,6 +296,7 @@ sim_traces(int *n)
 		all[count++] = dead("dead", "10 arrivals a second; the remote is away from minute 10 to 70", 5, sim_check_dead);
 		all[count++] = dead("dead-unbroken", "the same without a breaker", 0, sim_check_unbroken);
 		all[count++] = full();
+		all[count++] = caps();
 		all[count++] = many("many", "500 pools of 20, 10 to 34 sessions each for a minute, then rest", 20, sim_check_many);
 		all[count++] = many("many-short", "the same with 30 each, so that max_connections 10000 is too little", 30, sim_check_short);
 	}
