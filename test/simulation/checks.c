@@ -361,13 +361,13 @@ sim_check_dead(const Sim *sim)
 		if (change->change != EP_BREAKER_TRIPPED && change->change != EP_BREAKER_REOPENED)
 			continue;
 		CHECK(change->pause_s >= 0.74 * pause && change->pause_s <= 1.01 * pause, "pause %d: %.1f s, not %.1f", tries, change->pause_s, pause);
-		pause = Min(pause * 2, EP_BREAKER_CAP);
+		pause = Min(pause * 2, ep_breaker_longest(sim->trace->set.recovery));
 		tries++;
 	}
-	CHECK(tries >= 8 && tries <= 24, "%d", tries);
+	CHECK(tries >= 24 && tries <= 48, "%d", tries);
 	CHECK(failures(sim, remote->down_us, remote->back_us) <= sim->trace->set.threshold + seen->most_connecting + tries, "%d, of which %d after a pause",
 		  failures(sim, remote->down_us, remote->back_us), tries);
-	CHECK(well <= remote->back_us + (uint64) (EP_BREAKER_CAP * 1e6) + SECOND, "%.1f s", well / 1e6);
+	CHECK(well <= remote->back_us + (uint64) (ep_breaker_longest(sim->trace->set.recovery) * 1e6) + SECOND, "%.1f s", well / 1e6);
 	CHECK(seen->nchanges > 0 && seen->changes[seen->nchanges - 1].change == EP_BREAKER_RESET, "not closed in the end");
 	CHECK(failures(sim, remote->back_us, PG_UINT64_MAX) == 0, "%d", failures(sim, remote->back_us, PG_UINT64_MAX));
 	CHECK(sim_sample(sim, well + 10 * SECOND)->size >= sim->trace->set.min_size, "%d", sim_sample(sim, well + 10 * SECOND)->size);
