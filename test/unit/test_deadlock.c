@@ -12,11 +12,12 @@
 
 #define MAX_POOLS	5
 #define MAX_PROCS	8
+#define MAX_CAPS	3
 
 typedef struct Case
 {
 	const char *about;
-	const char *live;			/* one letter for each pool: y or n */
+	const char *live;			/* one letter for each pool: y or n; g: its own limits let it grow; G: under both caps */
 	struct
 	{
 		int			pool;
@@ -29,31 +30,44 @@ typedef struct Case
 		int			proc;
 	}			holds[MAX_PROCS];
 	int			victim;			/* proc, 0: none */
+	const char *caps;			/* the same for each of two caps; pools g are under the first */
 } Case;
 
 static const Case cases[] = {
-	{"nobody waits", "n", {{0}}, {{0, 1}}, 0},
-	{"the holder does not wait", "n", {{0, 2, 10}}, {{0, 1}}, 0},
-	{"waits for what it holds", "n", {{0, 1, 10}}, {{0, 1}}, 1},
-	{"one of two connections is held by somebody who works", "n", {{0, 1, 10}}, {{0, 1}, {0, 2}}, 0},
-	{"the pool can grow", "y", {{0, 1, 10}}, {{0, 1}}, 0},
-	{"two wait for each other, the younger one is chosen", "nn", {{1, 1, 10}, {0, 2, 20}}, {{0, 1}, {1, 2}}, 2},
-	{"whatever the order", "nn", {{1, 1, 20}, {0, 2, 10}}, {{0, 1}, {1, 2}}, 1},
-	{"three in a ring", "nnn", {{1, 1, 30}, {2, 2, 20}, {0, 3, 10}}, {{0, 1}, {1, 2}, {2, 3}}, 1},
-	{"a chain has an end", "nnn", {{1, 1, 30}, {2, 2, 20}}, {{0, 1}, {1, 2}, {2, 3}}, 0},
+	{"nobody waits", "n", {{0}}, {{0, 1}}, 0, NULL},
+	{"the holder does not wait", "n", {{0, 2, 10}}, {{0, 1}}, 0, NULL},
+	{"waits for what it holds", "n", {{0, 1, 10}}, {{0, 1}}, 1, NULL},
+	{"one of two connections is held by somebody who works", "n", {{0, 1, 10}}, {{0, 1}, {0, 2}}, 0, NULL},
+	{"the pool can grow", "y", {{0, 1, 10}}, {{0, 1}}, 0, NULL},
+	{"two wait for each other, the younger one is chosen", "nn", {{1, 1, 10}, {0, 2, 20}}, {{0, 1}, {1, 2}}, 2, NULL},
+	{"whatever the order", "nn", {{1, 1, 20}, {0, 2, 10}}, {{0, 1}, {1, 2}}, 1, NULL},
+	{"three in a ring", "nnn", {{1, 1, 30}, {2, 2, 20}, {0, 3, 10}}, {{0, 1}, {1, 2}, {2, 3}}, 1, NULL},
+	{"a chain has an end", "nnn", {{1, 1, 30}, {2, 2, 20}}, {{0, 1}, {1, 2}, {2, 3}}, 0, NULL},
 	{"who waits behind a ring is chosen if it is the youngest", "nn",
-	{{1, 1, 10}, {0, 2, 20}, {0, 3, 30}}, {{0, 1}, {1, 2}}, 3},
-	{"a ring beside a pool that works", "nnn", {{1, 1, 10}, {0, 2, 20}, {2, 4, 99}}, {{0, 1}, {1, 2}, {2, 3}}, 2},
-	{"the way out is another pool", "nyn", {{1, 1, 10}, {0, 2, 20}}, {{0, 1}, {2, 2}}, 0},
+	{{1, 1, 10}, {0, 2, 20}, {0, 3, 30}}, {{0, 1}, {1, 2}}, 3, NULL},
+	{"a ring beside a pool that works", "nnn", {{1, 1, 10}, {0, 2, 20}, {2, 4, 99}}, {{0, 1}, {1, 2}, {2, 3}}, 2, NULL},
+	{"the way out is another pool", "nyn", {{1, 1, 10}, {0, 2, 20}}, {{0, 1}, {2, 2}}, 0, NULL},
 	{"all connections of a pool held by its own waiters", "n",
-	{{0, 1, 10}, {0, 2, 30}, {0, 3, 20}}, {{0, 1}, {0, 2}, {0, 3}}, 2},
-	{"a pool without connections that cannot grow", "n", {{0, 1, 10}}, {{0}}, 1},
+	{{0, 1, 10}, {0, 2, 30}, {0, 3, 20}}, {{0, 1}, {0, 2}, {0, 3}}, 2, NULL},
+	{"a pool without connections that cannot grow", "n", {{0, 1, 10}}, {{0}}, 1, NULL},
+
+	/* caps */
+	{"the cap leaves a place", "gg", {{0, 1, 10}, {1, 2, 20}}, {{0, 1}, {1, 2}}, 0, "yn"},
+	{"all its places are held by those who wait for more", "gg", {{0, 1, 10}, {1, 2, 20}}, {{0, 1}, {1, 2}}, 2, "nn"},
+	{"one holder works", "ggg", {{0, 1, 10}, {1, 2, 20}}, {{0, 1}, {1, 2}, {2, 3}}, 0, "nn"},
+	{"but not under that cap", "ggn", {{0, 1, 10}, {1, 2, 20}}, {{0, 1}, {1, 2}, {2, 3}}, 2, "nn"},
+	{"one waits for a pool that works", "ggn", {{0, 1, 10}, {2, 2, 20}}, {{0, 1}, {1, 2}, {2, 3}}, 0, "nn"},
+	{"a pool at its own limit has nothing of a place", "gnn", {{1, 1, 10}, {1, 2, 20}}, {{1, 1}, {1, 2}, {0, 3}}, 2, "nn"},
+	{"both caps must have one", "GG", {{0, 1, 10}, {1, 2, 20}}, {{0, 1}, {1, 2}}, 2, "yn"},
+	{"and do", "GG", {{0, 1, 10}, {1, 2, 20}}, {{0, 1}, {1, 2}}, 0, "yy"},
+	{"who works under both frees a place of both", "GG", {{0, 1, 10}}, {{0, 1}, {1, 2}}, 0, "nn"},
 };
 
 static void
 run_case(const Case *c)
 {
 	EpDeadPool	pools[MAX_POOLS];
+	EpDeadCap	caps[MAX_CAPS];
 	EpDeadWaiter waiters[MAX_PROCS];
 	EpDeadHold	holds[MAX_PROCS];
 	int			npools = strlen(c->live);
@@ -62,7 +76,14 @@ run_case(const Case *c)
 	int			victim;
 
 	for (int i = 0; i < npools; i++)
+	{
 		pools[i].live = c->live[i] == 'y';
+		pools[i].grows = c->live[i] == 'g' || c->live[i] == 'G';
+		pools[i].caps[0] = pools[i].grows ? 0 : EP_DEAD_NO_CAP;
+		pools[i].caps[1] = c->live[i] == 'G' ? 1 : EP_DEAD_NO_CAP;
+	}
+	for (int i = 0; i < MAX_CAPS; i++)
+		caps[i].live = c->caps != NULL && c->caps[i] == 'y';
 	for (; c->waits[nwaiters].proc != 0; nwaiters++)
 	{
 		waiters[nwaiters].pool = c->waits[nwaiters].pool;
@@ -74,7 +95,7 @@ run_case(const Case *c)
 		holds[nholds].pool = c->holds[nholds].pool;
 		holds[nholds].proc = c->holds[nholds].proc;
 	}
-	victim = ep_deadlock_victim(pools, npools, waiters, nwaiters, holds, nholds);
+	victim = ep_deadlock_victim(pools, npools, caps, waiters, nwaiters, holds, nholds);
 	CHECK_INT(victim < 0 ? 0 : waiters[victim].proc, c->victim, "%s", c->about);
 }
 
@@ -83,6 +104,7 @@ run_case(const Case *c)
 typedef struct World
 {
 	EpDeadPool	pools[MAX_POOLS];
+	EpDeadCap	caps[MAX_CAPS];
 	EpDeadWaiter waiters[MAX_PROCS];
 	int			nwaiters;
 	EpDeadHold	holds[2 * MAX_PROCS];
@@ -94,7 +116,14 @@ random_world(World *w)
 {
 	w->nwaiters = w->nholds = 0;
 	for (int i = 0; i < MAX_POOLS; i++)
+	{
 		w->pools[i].live = unit_random(8) == 0;
+		w->pools[i].grows = unit_random(2) == 0;
+		w->pools[i].caps[0] = 0;
+		w->pools[i].caps[1] = unit_random(MAX_CAPS) == 0 ? EP_DEAD_NO_CAP : 1 + unit_random(MAX_CAPS - 1);
+	}
+	for (int i = 0; i < MAX_CAPS; i++)
+		w->caps[i].live = unit_random(6) == 0;
 	for (int proc = 1; proc <= MAX_PROCS; proc++)
 	{
 		int			n = unit_random(3);
@@ -113,6 +142,15 @@ random_world(World *w)
 	}
 }
 
+/* Has a pool a connection to give, or a place for one? */
+static bool
+can_give(const World *w, const EpDeadPool *pool)
+{
+	bool		place = w->caps[pool->caps[0]].live && (pool->caps[1] == EP_DEAD_NO_CAP || w->caps[pool->caps[1]].live);
+
+	return pool->live || (pool->grows && place);
+}
+
 /* Its connections come back. */
 static void
 give_up(World *w, int proc)
@@ -122,7 +160,13 @@ give_up(World *w, int proc)
 	for (int i = 0; i < w->nholds; i++)
 	{
 		if (w->holds[i].proc == proc)
-			w->pools[w->holds[i].pool].live = true;
+		{
+			EpDeadPool *pool = &w->pools[w->holds[i].pool];
+
+			pool->live = w->caps[pool->caps[0]].live = true;
+			if (pool->caps[1] != EP_DEAD_NO_CAP)
+				w->caps[pool->caps[1]].live = true;
+		}
 		else
 			w->holds[n++] = w->holds[i];
 	}
@@ -155,7 +199,7 @@ play(World *w)
 			int			before = w->nholds + w->nwaiters;
 
 			for (int i = 0; i < w->nwaiters; i++)
-				stuck = stuck || (w->waiters[i].proc == proc && !w->pools[w->waiters[i].pool].live);
+				stuck = stuck || (w->waiters[i].proc == proc && !can_give(w, &w->pools[w->waiters[i].pool]));
 			if (!stuck)
 				give_up(w, proc);
 			changed = changed || w->nholds + w->nwaiters != before;
@@ -168,7 +212,7 @@ check_world(const World *start, int round)
 {
 	World		found = *start;
 	World		played = *start;
-	int			victim = ep_deadlock_victim(found.pools, MAX_POOLS, found.waiters, found.nwaiters,
+	int			victim = ep_deadlock_victim(found.pools, MAX_POOLS, found.caps, found.waiters, found.nwaiters,
 											found.holds, found.nholds);
 	int			ndead = 0;
 	uint64		youngest = 0;
