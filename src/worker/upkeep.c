@@ -118,12 +118,14 @@ look_at_idle(EpPool *pool, uint64 now_us, const EpSizing *sizing)
 {
 	int			ended[ROUND];
 	const char *reasons[ROUND];
+	char		name[NAMEDATALEN];
 	int			n = 0;
 	int			alive;
 	int			validate;
 	int			surplus = sizing->surplus;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	strlcpy(name, pool->def.name, sizeof(name));
 	alive = ep_pool_size(pool) - pool->n_ending;
 	validate = (pool->n_idle + 1) / 2 - pool->n_tended;
 	for (int slot = pool->idle_tail; slot != EP_NO_SLOT && n < ROUND;)
@@ -156,7 +158,7 @@ look_at_idle(EpPool *pool, uint64 now_us, const EpSizing *sizing)
 	for (int i = 0; i < n; i++)
 		ereport(DEBUG1,
 				(errmsg_internal("pool \"%s\": idle connection in slot %d is ended: %s",
-								 pool->def.name, ended[i], reasons[i])));
+								 name, ended[i], reasons[i])));
 	if (n > 0)
 		SetLatch(MyLatch);		/* the next tick closes them, and looks for more */
 	return n < ROUND;
