@@ -63,6 +63,15 @@ ep_scaling_up(const EpSizingInput *in)
 	return Min((int) ceil(in->leased / in->up - EPSILON) + in->target_free, in->max_size);
 }
 
+/* How many more the strategy wants to have ready; none until the end of the cool-down. */
+int
+ep_scaling_ready(const EpSizingInput *in, int alive)
+{
+	if (!in->scaling || cooling(in, in->down_at_us))
+		return 0;
+	return Max(in->ready - alive, 0);
+}
+
 /* Why ep_scaling_up() asked for more. */
 const char *
 ep_scaling_why_up(const EpSizingInput *in)

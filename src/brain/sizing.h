@@ -30,6 +30,7 @@ typedef struct EpSizingInput
 	int			max_overflow;
 	int			target_free;
 	int			fill_target;	/* first fill, 0 when it is done */
+	int			ready;			/* the strategy wants so many, ahead of any load; 0: does not care */
 	int			bound;			/* the remote takes no more than this for the moment, 0: not known */
 	bool		asking;			/* it did not, and has not shown since that it does */
 	int			ration;			/* most while others that share a cap miss theirs; if rationed */

@@ -89,6 +89,20 @@ static const Case cases[] = {
 	{"below min_size is none", {DEFAULTS, .size = 1, .idle = 1},
 	1, 0, EP_SCALING_NONE, 2, 1, "below min_size"},
 
+	/* ready ahead of any load */
+	{"the strategy wants more ready: a scaling", {DEFAULTS, .ready = 8, .size = 5, .leased = 2, .idle = 3, LOADS(0.4, 0.4, 0.4)},
+	3, 0, EP_SCALING_UP, 8, NEVER, "the strategy keeps more connections ready"},
+	{"no herd", {DEFAULTS, .ready = 18, .size = 5, .leased = 2, .idle = 3, LOADS(0.4, 0.4, 0.4)},
+	3, 0, EP_SCALING_UP, 8, NEVER, "the strategy keeps more connections ready"},
+	{"they are there", {DEFAULTS, .ready = 5, .size = 5, .leased = 2, .idle = 3, LOADS(0.4, 0.4, 0.4)},
+	0, 0, EP_SCALING_NONE, 0, 4, NULL},
+	{"not right after it shrank, either", {DEFAULTS, .ready = 8, .size = 5, .leased = 2, .idle = 3, .down_at_us = NOW - 29 * SECOND, LOADS(0.4, 0.4, 0.4)},
+	0, 0, EP_SCALING_NONE, 0, NEVER, NULL},
+	{"switched off: nothing is kept ready", {SETTINGS(false, 3, 0.8, 0.3, 30), .ready = 8, .size = 5, .leased = 2, .idle = 3, LOADS(0.4, 0.4, 0.4)},
+	0, 0, EP_SCALING_NONE, 0, NEVER, NULL},
+	{"the load wants as many: that is why", {DEFAULTS, .ready = 8, .size = 5, .leased = 5, LOADS(1, 1, 1)},
+	3, 0, EP_SCALING_UP, 10, NEVER, BUSY},
+
 	/* cool-down */
 	{"not right after it shrank", {DEFAULTS, .size = 5, .leased = 5, .down_at_us = NOW - 29 * SECOND, LOADS(1, 1, 1)},
 	0, 0, EP_SCALING_NONE, 0, NEVER, NULL},
