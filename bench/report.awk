@@ -70,6 +70,7 @@ BEGIN {
 	label["plproxy"] = "PL/Proxy"
 	label["enhanced_pool"] = section == "group" ? "run_parallel" : section == "batch" ? "run_in_transaction" : "enhanced_pool"
 	label["one_by_one"] = section == "batch" ? "one by one on a lease that is kept" : "one by one"
+	label["enhanced_pool_throughput"] = "enhanced_pool, strategy 'high_throughput'"
 	label["enhanced_pool_tcp"] = "enhanced_pool, plain text over TCP"
 	label["enhanced_pool_tls"] = "enhanced_pool, TLS through the relay"
 	label["dblink_pgbouncer_tls"] = "dblink to PgBouncer, which uses TLS"
@@ -121,6 +122,11 @@ END {
 		}
 		printf "  %-48s %10.3f %13s %7s %8s %8s  %s\n", label[peer] (peer in baseline ? " (baseline)" : ""), \
 			ms, second, spread[peer], ratio, wanted, result
+	}
+	if (section == "lookup64" && ("enhanced_pool_throughput" in figure) && ("dblink_kept" in figure)) {
+		more = figure["dblink_kept"] / figure["enhanced_pool_throughput"]
+		printf "  high_throughput against dblink, kept connection: %.2f (wanted: >= %s): %s\n", more, reach["throughput_kept"], \
+			(more >= reach["throughput_kept"] ? "reached" : "not reached")
 	}
 	if (section == "tls1" && ("enhanced_pool_tcp" in figure) && (subject in figure)) {
 		more = 1000 * (figure[subject] - figure["enhanced_pool_tcp"])

@@ -56,34 +56,45 @@ drive()
 	return 1
 }
 
-# Waits of single acquires and throughput, with 4 and 16 times more clients than connections.
+# The waits of one window of one strategy: a line of figures.
+strategy_window()
+{
+	local strategy=$1 work=$2 clients=$3
+
+	tune strategy "$strategy" initial_size "$pool_size" min_size "$pool_size" max_size "$pool_size"
+	sql "$local_port" -c 'TRUNCATE waited'
+	drive "$clients" $((warmup * 2 + seconds)) "ask_$work.sql" || return
+	run psql -X -q -At -F ' ' -h "$T/s" -p "$local_port" -U postgres -d postgres -c "
+		SELECT '$strategy', '$work', $clients, (count(*) / $seconds.0)::int,
+			(p[1] / 1000)::numeric(9, 3), (p[2] / 1000)::numeric(9, 3), (max(us) / 1000)::numeric(9, 3),
+			(max(us) / greatest(p[1], 1))::numeric(12, 1), round(100.0 * count(*) FILTER (WHERE us < 50) / count(*))
+		FROM (SELECT us FROM waited WHERE at > (SELECT max(at) FROM waited) - interval '$seconds s') w,
+			(SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY us) AS p FROM waited
+				WHERE at > (SELECT max(at) FROM waited) - interval '$seconds s') q
+		GROUP BY p" >>"$T/strategies/samples"
+}
+
+# Waits of single acquires and throughput, with 4 and 16 times more clients than
+# connections: medians over rounds, in each of which every strategy has its turn.
 measure_strategy()
 {
-	local strategy work times spent
+	local strategy work times round
 
 	prepare_strategies
-	printf '\nStrategies, %d connections: how long an acquire waits (those that waited for nothing included), ms\n' "$pool_size"
-	printf '  %-17s %-6s %7s %9s %9s %9s %9s %12s %9s\n' '' work clients 'calls/s' median p99 longest 'longest/median' passing
-	for work in ${BENCH_WORK:-short sleep}; do
-		for times in 4 16; do
-			for strategy in ${BENCH_STRATEGIES:-balanced high_throughput low_latency dynamic}; do
-				note "strategy: $strategy, $work, $times times"
-				tune strategy "$strategy" initial_size "$pool_size" min_size "$pool_size" max_size "$pool_size"
-				spent=$((warmup * 2 + seconds))
-				sql "$local_port" -c 'TRUNCATE waited'
-				drive $((times * pool_size)) "$spent" "ask_$work.sql" || continue
-				run psql -X -q -At -F ' ' -h "$T/s" -p "$local_port" -U postgres -d postgres -c "
-					SELECT '$strategy', '$work', $((times * pool_size)), (count(*) / $seconds.0)::int,
-						(p[1] / 1000)::numeric(9, 3), (p[2] / 1000)::numeric(9, 3), (max(us) / 1000)::numeric(9, 3),
-						(max(us) / greatest(p[1], 1))::numeric(12, 1),
-						round(100.0 * count(*) FILTER (WHERE us < 50) / count(*)) || '%'
-					FROM (SELECT us FROM waited WHERE at > (SELECT max(at) FROM waited) - interval '$seconds s') w,
-						(SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY us) AS p FROM waited
-							WHERE at > (SELECT max(at) FROM waited) - interval '$seconds s') q
-					GROUP BY p" | awk '{ printf "  %-17s %-6s %7s %9s %9s %9s %9s %14s %9s\n", $1, $2, $3, $4, $5, $6, $7, $8, $9 }'
+	: >"$T/strategies/samples"
+	for ((round = 1; round <= self_rounds; round++)); do
+		for work in ${BENCH_WORK:-short sleep}; do
+			for times in 4 16; do
+				for strategy in ${BENCH_STRATEGIES:-balanced high_throughput low_latency dynamic}; do
+					note "strategy: round $round of $self_rounds, $strategy, $work, $times times"
+					strategy_window "$strategy" "$work" $((times * pool_size)) || :
+				done
 			done
 		done
 	done
+	printf '\nStrategies, %d connections: how long an acquire waits (those that waited for nothing included), ms; medians over %d rounds\n' \
+		"$pool_size" "$self_rounds"
+	awk -f "$bench/strategies.awk" "$T/strategies/samples"
 }
 
 # The mean of the last seconds of a run, calls a second.
@@ -93,38 +104,50 @@ last_seconds()
 		END { if (!seconds) exit 1; printf "%.0f", sum / seconds }' "$T/err"
 }
 
-# Strategy "dynamic" beside fixed sizes.
+# The scripts of a kind of work, with their weights.
+scripts_of()
+{
+	case $1 in
+		mixed) echo 'short.sql@4 hot.sql@1' ;;
+		*) echo "$1.sql" ;;
+	esac
+}
+
+# One fixed size, or strategy dynamic from 5 connections on: a line of figures.
+dynamic_window()
+{
+	local work=$1 size=$2 skipped=$((warmup * 2)) scripts found=$2
+
+	read -r -a scripts <<<"$(scripts_of "$work")"
+	# Connections of the setting before must not be what this one begins with.
+	sql "$local_port" -c "SELECT enhanced_pool.close_pool('tuned')"
+	if [ "$size" = dynamic ]; then
+		skipped=$settle
+		tune strategy dynamic initial_size 5 min_size 1 max_size 64
+	else
+		tune strategy balanced initial_size "$size" min_size "$size" max_size "$size"
+	fi
+	drive "$clients" $((skipped + seconds)) "${scripts[@]}" || return
+	[ "$size" != dynamic ] || found=$(run psql -X -q -At -h "$T/s" -p "$local_port" -U postgres -d postgres \
+		-c "SELECT size FROM enhanced_pool.pools WHERE pool = 'tuned' AND role = 'bench_local'")
+	printf '%s %s %s %s\n' "$work" "$size" "$(last_seconds "$skipped")" "$found" >>"$T/strategies/sizes"
+}
+
+# Strategy "dynamic" beside fixed sizes, in rounds.
 measure_dynamic()
 {
-	local work size spent scripts value best best_size found
+	local work size round
 
 	prepare_strategies
-	printf '\nDynamic beside fixed sizes, %d clients: calls a second\n' "$clients"
-	for work in ${BENCH_WORK:-short sleep mixed}; do
-		case $work in
-			mixed) scripts='short.sql@4 hot.sql@1' ;;
-			*) scripts=$work.sql ;;
-		esac
-		best=0
-		printf '  %-6s' "$work"
-		for size in ${BENCH_SIZES:-1 2 4 8 16 32 64}; do
-			note "dynamic: $work, fixed size $size"
-			tune strategy balanced initial_size "$size" min_size "$size" max_size "$size"
-			# shellcheck disable=SC2086 # a list of names
-			drive "$clients" $((warmup * 2 + seconds)) $scripts || continue
-			value=$(last_seconds $((warmup * 2)))
-			printf '  %d: %s' "$size" "$value"
-			[ "$value" -le "$best" ] || best=$value best_size=$size
+	: >"$T/strategies/sizes"
+	for ((round = 1; round <= self_rounds; round++)); do
+		for work in ${BENCH_WORK:-short sleep mixed}; do
+			for size in ${BENCH_SIZES:-1 2 4 8 16 32 64} dynamic; do
+				note "dynamic: round $round of $self_rounds, $work, $size"
+				dynamic_window "$work" "$size" || :
+			done
 		done
-		note "dynamic: $work"
-		tune strategy dynamic initial_size 5 min_size 1 max_size 64
-		spent=$((settle + seconds))
-		# shellcheck disable=SC2086 # a list of names
-		drive "$clients" "$spent" $scripts || continue
-		value=$(last_seconds "$settle")
-		found=$(run psql -X -q -At -h "$T/s" -p "$local_port" -U postgres -d postgres \
-			-c "SELECT size FROM enhanced_pool.pools WHERE pool = 'tuned' AND role = 'bench_local'")
-		printf '\n         dynamic: %s with %s connections, %s %% of the best fixed size (%s); wanted: >= 95\n' "$value" "$found" \
-			"$((100 * value / (best > 0 ? best : 1)))" "$best_size"
 	done
+	printf '\nDynamic beside fixed sizes, %d clients: calls a second, medians over %d rounds\n' "$clients" "$self_rounds"
+	awk -f "$bench/strategies.awk" "$T/strategies/sizes"
 }

@@ -10,7 +10,9 @@
  *		closed		failures in a row are counted; at the threshold it opens
  *		open		nothing is tried; when the pause is over it is half-open
  *		half-open	one attempt is made: success closes it, failure opens it
- *					again for twice as long, up to a cap
+ *					again for twice as long, up to a cap that is a
+ *					few times the first pause: who wants to know soon that the
+ *					remote is back says so by that
  *
  *-------------------------------------------------------------------------
  */
@@ -19,6 +21,13 @@
 #include "brain/breaker.h"
 #include "brain/schedule.h"
 
+/* How long a pause becomes, with that first one. */
+double
+ep_breaker_longest(double recovery_s)
+{
+	return Max(recovery_s, Min(recovery_s * EP_BREAKER_GROWTH, EP_BREAKER_CAP));
+}
+
 /* Open it until the pause, which grows with each time, is over. */
 static void
 open_it(EpBreaker *breaker, double base_s, uint64 now_us, double random)
@@ -26,7 +35,7 @@ open_it(EpBreaker *breaker, double base_s, uint64 now_us, double random)
 	double		pause = breaker->recovery_s > 0 ? breaker->recovery_s * 2 : base_s;
 
 	breaker->state = EP_BREAKER_OPEN;
-	breaker->recovery_s = Min(pause, Max(base_s, EP_BREAKER_CAP));
+	breaker->recovery_s = Min(pause, ep_breaker_longest(base_s));
 	breaker->probe_at_us = now_us + ep_schedule_delay_us(breaker->recovery_s, random);
 }
 

@@ -11,7 +11,9 @@
 
 #include "postgres.h"
 
-#define EP_BREAKER_CAP	300.0	/* seconds; a longer circuit_breaker_recovery is its own cap */
+/* The longest pause is so many times circuit_breaker_recovery, but no more seconds than that. */
+#define EP_BREAKER_GROWTH	4.0
+#define EP_BREAKER_CAP		300.0	/* a longer circuit_breaker_recovery is its own cap */
 
 typedef enum EpBreakerState
 {
@@ -50,6 +52,7 @@ extern EpBreakerChange ep_breaker_failure(EpBreaker *breaker, const EpBreakerRul
 extern EpBreakerChange ep_breaker_clear(EpBreaker *breaker);
 extern EpBreakerChange ep_breaker_tick(EpBreaker *breaker, const EpBreakerRule *rule, uint64 now_us);
 extern bool ep_breaker_may_connect(EpBreakerState state, int under_way);
+extern double ep_breaker_longest(double recovery_s);
 extern const char *ep_breaker_name(EpBreakerState state);
 
 #endif							/* EP_BREAKER_H */

@@ -3,12 +3,15 @@
  * deadlock.c
  *		Finding backends that wait for each other's connections.
  *
- * A pool is live if it can grow, or if some connection of it will come back
- * without anybody's waiting: it is idle or in the worker's hands, or held by a
- * backend that does not wait, or waits for something live among others, or has
- * statements under way while it waits.  Everything starts as not live and is
- * marked until nothing changes; who waits for what is left over, and for nothing
- * else, can never be served.
+ * A pool is live if some connection of it will come back without anybody's
+ * waiting: it is idle or in the worker's hands, or held by a backend that does
+ * not wait, or waits for something live among others, or has statements under way
+ * while it waits.  It is live as well if it can grow: its own limits allow that,
+ * and so does each cap that it shares with others.  A cap is live if it leaves a
+ * place, or if some connection under it will come back, of whatever pool: its
+ * place may be given to another one.  Everything starts as not live and is marked
+ * until nothing changes; who waits for what is left over, and for nothing else,
+ * can never be served.
  *
  * A backend that waits for several connections goes on with whichever comes, and
  * waits for fewer then; so one of them is enough for now, and what it waits for
@@ -32,9 +35,10 @@ can_be_served(const EpDeadPool *pool, bool session)
 
 /* The holder goes on, so this comes back.  Returns whether that was not known. */
 static bool
-come_back(EpDeadPool *pool, const EpDeadHold *hold)
+come_back(EpDeadPool *pool, EpDeadCap *caps, const EpDeadHold *hold)
 {
 	EpDeadPool	before = *pool;
+	bool		changed = false;
 
 	if (hold->kept)
 		pool->kept_live = true;
@@ -42,7 +46,13 @@ come_back(EpDeadPool *pool, const EpDeadHold *hold)
 		pool->live = true;
 	if (hold->session)
 		pool->session_live = true;
-	return pool->live != before.live || pool->kept_live != before.kept_live ||
+	for (int i = 0; i < EP_DEAD_CAPS; i++)
+	{
+		if (pool->caps[i] == EP_DEAD_NO_CAP || caps[pool->caps[i]].live)
+			continue;
+		caps[pool->caps[i]].live = changed = true;
+	}
+	return changed || pool->live != before.live || pool->kept_live != before.kept_live ||
 		pool->session_live != before.session_live;
 }
 
@@ -63,13 +73,24 @@ goes_on(const EpDeadPool *pools, const EpDeadWaiter *waiters, int nwaiters, int 
 	return !waits;
 }
 
+static bool
+can_grow(const EpDeadPool *pool, const EpDeadCap *caps)
+{
+	for (int i = 0; i < EP_DEAD_CAPS; i++)
+	{
+		if (pool->caps[i] != EP_DEAD_NO_CAP && !caps[pool->caps[i]].live)
+			return false;
+	}
+	return pool->grows;
+}
+
 /*
  * Marks what is live and returns the index of the youngest waiter that is
  * not, or -1.  Indexes must be within their arrays; a backend is there once for
  * each connection that it waits for.
  */
 int
-ep_deadlock_victim(EpDeadPool *pools, int npools, EpDeadWaiter *waiters, int nwaiters,
+ep_deadlock_victim(EpDeadPool *pools, int npools, EpDeadCap *caps, EpDeadWaiter *waiters, int nwaiters,
 				   const EpDeadHold *holds, int nholds)
 {
 	bool		changed = true;
@@ -78,10 +99,17 @@ ep_deadlock_victim(EpDeadPool *pools, int npools, EpDeadWaiter *waiters, int nwa
 	while (changed)
 	{
 		changed = false;
+		for (int i = 0; i < npools; i++)
+		{
+			if (pools[i].live || !can_grow(&pools[i], caps))
+				continue;
+			pools[i].live = true;
+			changed = true;
+		}
 		for (int i = 0; i < nholds; i++)
 		{
 			if (goes_on(pools, waiters, nwaiters, holds[i].proc))
-				changed |= come_back(&pools[holds[i].pool], &holds[i]);
+				changed |= come_back(&pools[holds[i].pool], caps, &holds[i]);
 		}
 	}
 	for (int i = 0; i < nwaiters; i++)

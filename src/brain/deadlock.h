@@ -11,12 +11,23 @@
 
 #include "postgres.h"
 
+/* A cap that some pools share. */
+typedef struct EpDeadCap
+{
+	bool		live;			/* in: leaves a place, or something under it is not a backend's; out: fixed point */
+} EpDeadCap;
+
+#define EP_DEAD_NO_CAP	(-1)
+#define EP_DEAD_CAPS	2
+
 typedef struct EpDeadPool
 {
-	bool		live;			/* in: can grow, or has a connection for anybody that is not a backend's;
+	bool		live;			/* in: has a connection for anybody that is not a backend's;
 								 * out: fixed point */
 	bool		kept_live;		/* the same for a connection that is kept for sessions */
 	bool		session_live;	/* the same for a place under max_sessions */
+	bool		grows;			/* its own limits allow one more */
+	int			caps[EP_DEAD_CAPS]; /* indexes of those it is under, or EP_DEAD_NO_CAP */
 } EpDeadPool;
 
 typedef struct EpDeadWaiter
@@ -38,7 +49,7 @@ typedef struct EpDeadHold
 	bool		kept;			/* the connection stays kept for sessions after it */
 } EpDeadHold;
 
-extern int	ep_deadlock_victim(EpDeadPool *pools, int npools, EpDeadWaiter *waiters, int nwaiters,
+extern int	ep_deadlock_victim(EpDeadPool *pools, int npools, EpDeadCap *caps, EpDeadWaiter *waiters, int nwaiters,
 							   const EpDeadHold *holds, int nholds);
 
 #endif							/* EP_DEADLOCK_H */

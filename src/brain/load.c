@@ -12,6 +12,9 @@
  * An average of a pool that is younger than the span is that of its life so
  * far: the weights of the time before are taken off again when it is read.
  *
+ * Beside the averages there is the peak of late, so that a pool does not shrink
+ * to a size which the next peak of the same kind would make too small.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -76,4 +79,44 @@ ep_load_average(const EpLoad *load, double value, uint64 now_us, EpLoadSpan span
 	if (life <= 0)
 		return value;
 	return copy.weighted[span] / (1 - exp(-life / span_us[span]));
+}
+
+/*
+ * What is counted is about to change, and was value since the call before.  A
+ * span other than before begins anew: what happened then is forgotten.
+ */
+void
+ep_peak_advance(EpPeak *peak, int value, uint64 span_us, uint64 now_us)
+{
+	uint64		width_us = Max(span_us / (EP_PEAK_PARTS - 1), 1);
+	uint64		part = now_us / width_us;
+	int		   *present;
+
+	if (peak->width_us != width_us)
+	{
+		memset(peak, 0, sizeof(EpPeak));
+		peak->width_us = width_us;
+		peak->part = part;
+	}
+	present = &peak->most[peak->part % EP_PEAK_PARTS];
+	*present = Max(*present, value);
+	if (part <= peak->part)
+		return;
+	if (part - peak->part > EP_PEAK_PARTS)
+		peak->part = part - EP_PEAK_PARTS;
+	while (peak->part < part)
+		peak->most[++peak->part % EP_PEAK_PARTS] = value;
+}
+
+/* The most over the span that ends now, and a part of it more at most; value is what there is since the last change. */
+int
+ep_peak_of(const EpPeak *peak, int value, uint64 span_us, uint64 now_us)
+{
+	EpPeak		copy = *peak;
+	int			most = 0;
+
+	ep_peak_advance(&copy, value, span_us, now_us);
+	for (int i = 0; i < EP_PEAK_PARTS; i++)
+		most = Max(most, copy.most[i]);
+	return most;
 }

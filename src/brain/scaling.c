@@ -9,7 +9,8 @@
  * a connection costs more to make again than to keep for a while.  Between two
  * scalings in opposite directions lies the cool-down, so that the two do not
  * chase each other; that the first fill counts as growing gives a new pool
- * time to be used.
+ * time to be used.  The mean may be low and the peaks high, as chance has it: no
+ * pool shrinks to a size from which the peak of late would have it grow again.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,6 +19,10 @@
 #include <math.h>
 
 #include "brain/scaling.h"
+
+/* For so many cool-downs, but no longer than that, the peak of the load is remembered. */
+#define MEMORY			10
+#define MOST_MEMORY_US	UINT64CONST(300000000)
 
 /* Thresholds are decimal fractions: 4 / 0.8 is 5, whatever the last bit says. */
 #define EPSILON		1e-9
@@ -58,12 +63,37 @@ ep_scaling_up(const EpSizingInput *in)
 	return Min((int) ceil(in->leased / in->up - EPSILON) + in->target_free, in->max_size);
 }
 
+/* How many more the strategy wants to have ready; none until the end of the cool-down. */
+int
+ep_scaling_ready(const EpSizingInput *in, int alive)
+{
+	if (!in->scaling || cooling(in, in->down_at_us))
+		return 0;
+	return Max(in->ready - alive, 0);
+}
+
 /* Why ep_scaling_up() asked for more. */
 const char *
 ep_scaling_why_up(const EpSizingInput *in)
 {
 	return in->load > in->up + EPSILON || in->growing ? "the load is above scale_up_threshold" :
 		"the 1-minute load is above scale_up_threshold";
+}
+
+/* How long the most leased at a time is remembered, for EpSizingInput.leased_peak. */
+uint64
+ep_scaling_memory_us(uint64 cool_down_us)
+{
+	return Min(cool_down_us, MOST_MEMORY_US / MEMORY) * MEMORY;
+}
+
+/* Where scaling down ends: from a smaller size the peak of late would scale up again. */
+int
+ep_scaling_floor(const EpSizingInput *in, int floor)
+{
+	int			kept = in->up > 0 ? (int) ceil(in->leased_peak / in->up - EPSILON) : 0;
+
+	return Max(floor, Min(kept, in->max_size));
 }
 
 /*
@@ -74,7 +104,7 @@ ep_scaling_why_up(const EpSizingInput *in)
 int
 ep_scaling_down(const EpSizingInput *in, int alive, int floor)
 {
-	int			surplus = Min(alive - floor, in->idle);
+	int			surplus = Min(alive - ep_scaling_floor(in, floor), in->idle);
 
 	if (!in->scaling || in->closing || surplus <= 0 || in->load_5m >= in->down || is_busy(in))
 		return 0;
@@ -98,7 +128,8 @@ ep_scaling_grow_above(const EpSizingInput *in, int alive, int opening)
 
 	if (!in->scaling || in->up <= 0 || in->failing || in->rationed || cooling(in, in->down_at_us) ||
 		size >= in->max_size || (in->bound > 0 && size >= in->bound) ||
-		in->connecting + opening >= in->waiting + in->target_free)
+		in->connecting + opening >= in->waiting + in->target_free ||
+		(in->asking && in->connecting + opening > 0))
 		return PG_INT32_MAX;
 	return (int) floor(in->up * size + EPSILON);
 }

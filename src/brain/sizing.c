@@ -52,12 +52,12 @@ missing(const EpSizingInput *in, int alive)
 }
 
 static const char *
-why_open(const EpSizingInput *in, int for_waiters, int for_size, int alive)
+why_open(const EpSizingInput *in, int for_waiters, int for_size, int ahead, int ready, int alive)
 {
 	if (for_waiters > 0)
 		return "backends are waiting";
 	if (for_size == 0)
-		return ep_scaling_why_up(in);
+		return ahead >= ready ? ep_scaling_why_up(in) : "the strategy keeps more connections ready";
 	if (alive < in->min_size)
 		return in->tuned ? "strategy dynamic has use for more" : "below min_size";
 	if (alive < in->fill_target)
@@ -66,8 +66,8 @@ why_open(const EpSizingInput *in, int for_waiters, int for_size, int alive)
 }
 
 /*
- * While attempts fail, and while the breaker is half-open, there is one at a
- * time.
+ * While attempts fail, while the breaker is half-open, and while it is not known
+ * whether a remote that was full takes more again, there is one at a time.
  */
 static void
 one_at_a_time(const EpSizingInput *in, EpSizing *out)
@@ -80,7 +80,7 @@ one_at_a_time(const EpSizingInput *in, EpSizing *out)
 
 /* Is opening these a scaling?  Trying again what failed is not, nor is going on with one. */
 static EpScaling
-scaling_of(const EpSizingInput *in, int for_waiters, int ahead, int alive)
+scaling_of(const EpSizingInput *in, int for_waiters, int ahead, int ready, int alive)
 {
 	bool		found = in->tuned && alive < in->min_size;
 
@@ -88,7 +88,7 @@ scaling_of(const EpSizingInput *in, int for_waiters, int ahead, int alive)
 		return EP_SCALING_FILL;
 	if (!in->scaling || in->failing || in->breaker != EP_BREAKER_CLOSED)
 		return EP_SCALING_NONE;
-	return for_waiters > 0 || found || (ahead > 0 && !in->growing) ? EP_SCALING_UP : EP_SCALING_NONE;
+	return for_waiters > 0 || found || ready > 0 || (ahead > 0 && !in->growing) ? EP_SCALING_UP : EP_SCALING_NONE;
 }
 
 /* What is to be ended. */
@@ -117,7 +117,7 @@ decide_end(const EpSizingInput *in, int alive, EpSizing *out)
 		if (out->shrink > 0)
 		{
 			out->scaling = EP_SCALING_DOWN;
-			out->target = out->floor;
+			out->target = ep_scaling_floor(in, out->floor);
 			out->reason = "the 5-minute load is below scale_down_threshold";
 		}
 	}
@@ -130,25 +130,27 @@ decide_open(const EpSizingInput *in, int alive, EpSizing *out)
 	int			for_waiters = Max(in->waiting - in->connecting - in->tended - in->idle, 0);
 	int			for_size = missing(in, alive);
 	int			target = ep_scaling_up(in);
-	int			ahead = Min(Max(target - alive, 0), Max(in->waiting + in->target_free - in->connecting, 0));
+	int			herd = Max(in->waiting + in->target_free - in->connecting, 0);
+	int			ahead = Min(Max(target - alive, 0), herd);
+	int			ready = Min(ep_scaling_ready(in, alive), herd);
 	int			bound = in->bound > 0 ? in->bound : PG_INT32_MAX;
 	int			room = Max(Min(in->max_size, bound) - in->size, 0);
 	int			room_overflow = Max(Min(in->max_size + in->max_overflow, bound) - Max(in->size, in->max_size), 0);
 	int			due = in->rationed ? Max(in->ration - alive, 0) : PG_INT32_MAX;
 
-	out->open = Min(Max(for_waiters, Max(for_size, ahead)), room);
+	out->open = Min(Max(Max(for_waiters, for_size), Max(ahead, ready)), room);
 	out->open_overflow = Min(Max(for_waiters - out->open, 0), room_overflow);
 	if (in->size + out->open < in->max_size)
 		out->open_overflow = 0;
 	out->open = Min(out->open, due);
 	out->open_overflow = Min(out->open_overflow, due - out->open);
-	if (in->failing || in->breaker == EP_BREAKER_HALF_OPEN)
+	if (in->failing || in->asking || in->breaker == EP_BREAKER_HALF_OPEN)
 		one_at_a_time(in, out);
 	out->growing = target > alive + out->open;
 	if (out->open + out->open_overflow == 0)
 		return;
-	out->reason = why_open(in, for_waiters, for_size, alive);
-	out->scaling = scaling_of(in, for_waiters, ahead, alive);
+	out->reason = why_open(in, for_waiters, for_size, ahead, ready, alive);
+	out->scaling = scaling_of(in, for_waiters, ahead, ready, alive);
 	out->target = Max(target, alive + out->open + out->open_overflow);
 }
 

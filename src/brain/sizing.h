@@ -32,7 +32,9 @@ typedef struct EpSizingInput
 	int			max_overflow;
 	int			target_free;
 	int			fill_target;	/* first fill, 0 when it is done */
+	int			ready;			/* the strategy wants so many, ahead of any load; 0: does not care */
 	int			bound;			/* the remote takes no more than this for the moment, 0: not known */
+	bool		asking;			/* it did not, and has not shown since that it does */
 	int			ration;			/* most while others that share a cap miss theirs; if rationed */
 	bool		rationed;
 
@@ -51,6 +53,7 @@ typedef struct EpSizingInput
 	double		load;
 	double		load_1m;
 	double		load_5m;
+	int			leased_peak;	/* most leased at a time of late: ep_scaling_memory_us() */
 	uint64		cool_down_us;
 	uint64		up_at_us;		/* the last scaling up, 0: none */
 	uint64		down_at_us;		/* and down */

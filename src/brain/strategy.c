@@ -146,5 +146,5 @@ ep_strategy_apply(EpStrategy strategy, EpSizingInput *in)
 
 	in->target_free = Min(plan.free, in->max_size);
 	if (plan.ready && !in->unused)
-		in->fill_target = Max(in->fill_target, Min(in->leased + in->target_free, in->max_size));
+		in->ready = Min(in->leased + in->target_free, in->max_size);
 }

@@ -14,23 +14,15 @@
  * servers", Operations Research 29, 1981.  It follows the load up at once,
  * and down after EP_TUNER_KEEP_US.
  *
- * 2. How many does the remote stand?  More connections than it has use for
- * only make it slower: latency then grows as fast as their number.  That is a
- * limit by the gradient of latency, as adaptive concurrency limits have
- * (Netflix's concurrency-limits, class Gradient2Limit; TCP Vegas); but those
- * compare with the latency of an idle server, so that time spent waiting for a
- * lock looks like overload to them, whatever the limit.  Here the latencies of
- * two limits that lie side by side are compared, and of a full pool: by Little's
- * law its throughput is limit / latency, so the question is which limit has more
- * of it.  This is the method of incremental steps of Heiss and Wagner, "Adaptive
- * load control in transaction processing systems", VLDB 1991.  Where sessions
- * come by themselves and throughput is what they ask for, the time that one
- * spends with its wait and its lease, (leased + waiting) / throughput, decides.
- * A higher limit must be worth it, a lower one must cost next to nothing; so
- * among limits that do the same the lower ones win.  Steps are large until one
- * fails, and after a failure that direction rests, for twice as long each time:
- * no oscillation.  A limit with which less is done is not kept, so nothing can
- * make it collapse.
+ * 2. How many has the remote a use for?  Limits are compared by what is done
+ * with them, and the search among them is in limit.c.  What is compared is the
+ * throughput, and how long a session spends with its wait and its lease, which is
+ * (leased + waiting) / throughput by Little's law: the power of a system, as it
+ * is called since L. Kleinrock, "Power and deterministic rules of thumb for
+ * probabilistic problems in computer communications", ICC 1979, with most of the
+ * weight on the throughput.  Where the same sessions ask again and again
+ * that is the throughput alone; where sessions come by themselves, and throughput
+ * is what they ask for, their time decides.
  *
  * Where the limit is not felt nothing is learned about it.
  *
@@ -42,15 +34,15 @@
 
 #include "brain/tuner.h"
 
-/*
- * Throughput is measured over at least this long and this many leases, or over
- * LONG_US; twice as long when steps have become small.
- */
+/* A pace is measured over at least this long and this many leases, or over LONG_US. */
 #define WINDOW_US		UINT64CONST(1000000)
 #define WINDOW_LEASES	100
 #define LONG_US			UINT64CONST(5000000)
 
-/* A trial whose connections do not come about in this time has failed. */
+/* A lease of less does not matter to that. */
+#define SHORT_US		20000.0
+
+/* A limit whose connections do not come about in this time is none. */
 #define TRIAL_US		UINT64CONST(20000000)
 
 /* A queue of fewer, in the mean, is none. */
@@ -59,23 +51,11 @@
 /* Without a queue the limit is felt when that part of it is leased: so many come, and the remote may not stand them. */
 #define FULL			0.9
 
-/* Twice the connections must give this much more; smaller steps in proportion. */
-#define WORTH			0.02
+/* How much of a pace is throughput; the rest is time. */
+#define THROUGHPUT		0.8
 
-/* A lower limit may cost this much, and a higher one that lets sessions get on this much sooner. */
-#define COST			0.01
-#define SOONER			0.05
-
-/* A change by which one knows that load or remote are not what they were. */
-#define CHANGED			0.2
-
-/* Steps. */
+/* Where leases are so long that nothing is measured. */
 #define CLIMB			2.0
-#define UP				1.25
-#define DOWN			0.8
-
-#define HOLD_US			UINT64CONST(4000000)
-#define MAX_HOLD_US		UINT64CONST(60000000)
 
 /* Parts of lease time lost by hand-over from and below which others may pass. */
 #define LOSS_HIGH		0.25
@@ -120,14 +100,32 @@ begin(EpTuner *t, const EpTunerInput *in)
 {
 	memset(t, 0, sizeof(EpTuner));
 	t->limit = Max(in->present, 1);
+	t->raised = true;
 	t->peak_us = in->now_us;
-	t->hold_up_us = t->hold_down_us = HOLD_US;
-	t->next_down_us = in->now_us + HOLD_US;
-	t->climbing = true;
+	t->changed_us = in->now_us;
+	ep_limit_begin(&t->search, t->limit, in->now_us);
 	t->step_us = in->now_us;
 	t->step_leased = in->seen.leased_area;
 	t->step_waiting = in->seen.waiting_area;
 	t->reason = "first fill";
+}
+
+static void
+set_limit(EpTuner *t, const EpTunerInput *in, int limit, const char *reason)
+{
+	t->raised = limit > t->limit;
+	t->limit = limit;
+	t->changed_us = in->now_us;
+	t->window_us = t->ready_us = 0;
+	t->reason = reason;
+}
+
+/* The same for a reason other than what was measured: the search begins there. */
+static void
+go_to(EpTuner *t, const EpTunerInput *in, int limit, const char *reason)
+{
+	set_limit(t, in, limit, reason);
+	ep_limit_begin(&t->search, limit, in->now_us);
 }
 
 /* ---------------------------------------------------------- the sessions */
@@ -139,13 +137,7 @@ heed(EpTuner *t, const EpTunerInput *in)
 	if (in->asked <= t->limit && in->asked <= t->peak)
 		return;
 	if (in->asked > t->limit)
-	{
-		t->limit = in->asked;
-		t->trial = 0;
-		t->rate = 0;
-		t->window_us = 0;
-		t->reason = "so many were asked for";
-	}
+		go_to(t, in, in->asked, "so many were asked for");
 	t->peak = t->recent = Max(t->peak, in->asked);
 	t->peak_us = in->now_us;
 }
@@ -175,94 +167,14 @@ follow_demand(EpTuner *t, const EpTunerInput *in, double *queue)
 
 /* ------------------------------------------------------------- the remote */
 
+/* The comparison under way, if there is one, comes to nothing. */
 static void
-try_limit(EpTuner *t, const EpTunerInput *in, int limit, const char *reason)
+give_up(EpTuner *t, const EpTunerInput *in, const char *reason)
 {
-	t->trial = limit > t->limit ? 1 : -1;
-	t->trial_us = in->now_us;
-	t->proven = t->limit;
-	t->limit = limit;
-	t->reason = reason;
-	t->window_us = 0;
-}
-
-static void
-end_trial(EpTuner *t, const EpTunerInput *in, bool good, const char *reason)
-{
-	uint64	   *hold = t->trial > 0 ? &t->hold_up_us : &t->hold_down_us;
-	uint64	   *next = t->trial > 0 ? &t->next_up_us : &t->next_down_us;
-
-	if (good)
-		*hold = HOLD_US;
-	else
-	{
-		t->limit = t->proven;
-		t->climbing = false;
-		t->reason = reason;
-		*next = in->now_us + *hold;
-		*hold = Min(*hold * 2, MAX_HOLD_US);
-	}
-	t->trial = 0;
-	t->window_us = 0;
-}
-
-/* What a window has seen. */
-typedef struct Pace
-{
-	double		rate;			/* leases a second */
-	double		time;			/* seconds of a session's for one, with its wait */
-	bool		queue;			/* sessions waited */
-} Pace;
-
-/* A limit was on trial. */
-static void
-judge_trial(EpTuner *t, const EpTunerInput *in, const Pace *pace)
-{
-	double		more = t->rate > 0 ? pace->rate / t->rate - 1 : 0;
-	double		sooner = pace->time > 0 ? t->time / pace->time - 1 : 0;
-	bool		up = t->trial > 0;
-	bool		good;
-
-	if (up)
-		good = more >= WORTH * ((double) t->limit / t->proven - 1) || (more >= -COST && sooner >= SOONER);
-	else
-		good = more >= COST || (more >= -COST && sooner >= -COST);
-	end_trial(t, in, good, up ? "more connections did not do more" : "fewer connections did less");
-	if (!good)
+	if (t->search.other < 0)
 		return;
-	t->rate = pace->rate;
-	t->time = pace->time;
-
-	/* not back again at once; and on in the same direction only for a gain */
-	if (up)
-		t->next_down_us = Max(t->next_down_us, in->now_us + t->hold_down_us);
-	else
-	{
-		t->next_up_us = Max(t->next_up_us, in->now_us + t->hold_up_us);
-		if (more < COST)
-			t->next_down_us = in->now_us + t->hold_down_us;
-	}
-}
-
-/* The limit is felt, and none is on trial: is another one to be tried? */
-static void
-choose_trial(EpTuner *t, const EpTunerInput *in, const Pace *pace)
-{
-	int			up = Min((int) ceil(t->limit * (t->climbing ? CLIMB : UP)), in->max_size);
-	int			down = Max((int) floor(t->limit * DOWN), Max(in->min_size, 1));
-
-	if (t->rate > 0 && fabs(pace->rate / t->rate - 1) > CHANGED)
-	{
-		t->hold_up_us = t->hold_down_us = HOLD_US;
-		t->next_up_us = Min(t->next_up_us, in->now_us + HOLD_US);
-		t->next_down_us = Min(t->next_down_us, in->now_us);
-	}
-	t->rate = pace->rate;
-	t->time = pace->time;
-	if (pace->queue && up > t->limit && in->now_us >= t->next_up_us)
-		try_limit(t, in, up, "sessions wait, more connections are tried");
-	else if (down < t->limit && in->now_us >= t->next_down_us)
-		try_limit(t, in, down, "fewer connections are tried");
+	ep_limit_give_up(&t->search, in->now_us);
+	set_limit(t, in, ep_limit_now(&t->search), reason);
 }
 
 /* A window is over. */
@@ -272,29 +184,33 @@ end_window(EpTuner *t, const EpTunerInput *in, uint64 done)
 	double		passed = (double) (in->now_us - t->window_us);
 	double		leased = in->seen.leased_area - t->window_leased;
 	double		waiting = in->seen.waiting_area - t->window_waiting;
-	Pace		pace = {
-		.rate = done * 1e6 / passed,
-		.time = (leased + waiting) / 1e6 / Max(done, 1),
-		.queue = waiting >= QUEUE * passed
+	bool		queue = waiting >= QUEUE * passed;
+	const char *reason;
+	EpLimitPace pace = {
+		.queue = queue,
+		.least = Max(in->min_size, 1),
+		.most = in->max_size,
+		.now_us = in->now_us
 	};
 
 	t->window_us = 0;
 	if (done < WINDOW_LEASES / 10)
 	{
 		/* who keeps connections for long tells nothing about the remote */
-		t->trial = 0;
-		t->rate = 0;
-		if (!pace.queue)
-			return;
-		t->limit = Min((int) ceil(t->limit * CLIMB), in->max_size);
-		t->reason = "sessions wait, and leases are long";
+		give_up(t, in, "leases are long");
+		if (queue && t->limit < in->max_size)
+			go_to(t, in, Min((int) ceil(t->limit * CLIMB), in->max_size), "sessions wait, and leases are long");
+		return;
 	}
-	else if (t->trial != 0)
-		judge_trial(t, in, &pace);
-	else if (pace.queue || leased >= FULL * t->limit * passed)
-		choose_trial(t, in, &pace);
-	else
-		t->rate = 0;
+	if (t->search.other < 0 && !queue && leased < FULL * t->limit * passed)
+	{
+		ep_limit_skipped(&t->search);
+		return;
+	}
+	pace.log = THROUGHPUT * log(done / passed) - (1 - THROUGHPUT) * log(Max(leased + waiting, 1) / done);
+	reason = ep_limit_measured(&t->search, &pace);
+	if (reason)
+		set_limit(t, in, ep_limit_now(&t->search), reason);
 }
 
 /* A step in the search for the limit. */
@@ -304,17 +220,22 @@ follow_remote(EpTuner *t, const EpTunerInput *in)
 	uint64		passed = in->now_us - t->window_us;
 	uint64		done = in->seen.completed - t->window_completed;
 
-	if (t->trial != 0 && in->now_us > t->trial_us + TRIAL_US)
-		end_trial(t, in, false, "the connections did not come about");
-
 	/* a window begins when the pool has the size that is to be measured */
 	if (t->window_us != 0)
 	{
-		if (passed >= LONG_US || (passed >= (t->climbing ? 1 : 2) * WINDOW_US && done >= WINDOW_LEASES))
+		if (passed >= LONG_US || (passed >= WINDOW_US && done >= WINDOW_LEASES))
 			end_window(t, in, done);
 	}
-	else if (t->trial < 0 ? in->present <= t->limit : in->present >= t->limit)
-		begin_window(t, in);
+	else if (t->raised ? in->present >= t->limit : in->present == t->limit)
+	{
+		/* what began with another size must not be counted for this one */
+		if (t->ready_us == 0)
+			t->ready_us = in->now_us;
+		if (in->seen.lease_us < SHORT_US || in->now_us >= t->ready_us + (uint64) in->seen.lease_us)
+			begin_window(t, in);
+	}
+	else if (in->now_us > t->changed_us + TRIAL_US)
+		give_up(t, in, "the connections did not come about");
 }
 
 /* -------------------------------------------------------------- hand-over */
@@ -351,13 +272,13 @@ ep_tuner_step(EpTuner *t, const EpTunerInput *in)
 	{
 		follow_demand(t, in, &queue);
 		follow_remote(t, in);
-		if (t->trial == 0)
+		if (t->search.other < 0)
 			t->hand_over = choose_hand_over(t, &in->seen, queue);
 	}
 	heed(t, in);
 	t->limit = Min(Max(t->limit, Max(in->min_size, 1)), in->max_size);
 	t->wanted = Max(Min(t->peak, t->limit), in->min_size);
-	if (t->trial == 0 && before != t->wanted && t->wanted < t->limit)
+	if (t->search.other < 0 && before != t->wanted && t->wanted < t->limit)
 		t->reason = t->wanted > before ? "the load has grown" : "the load has fallen";
 }
 

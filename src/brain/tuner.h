@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "brain/limit.h"
 #include "brain/sizing.h"
 #include "brain/strategy.h"
 
@@ -50,22 +51,16 @@ typedef struct EpTuner
 	int			recent;			/* the most since then */
 
 	/* the window over which throughput is measured */
+	uint64		ready_us;		/* when the pool had the size that is measured, 0: not yet */
 	uint64		window_us;		/* when it began, 0: not yet */
 	double		window_leased;
 	double		window_waiting;
 	uint64		window_completed;
 
-	/* is another limit better? */
-	int			trial;			/* 1: a higher one is on trial, -1: a lower one, 0: none */
-	uint64		trial_us;		/* when that began */
-	int			proven;			/* the limit before it */
-	double		rate;			/* leases a second with that, 0: not known */
-	double		time;			/* a session's time for one, with its wait */
-	uint64		next_up_us;		/* no such trial before */
-	uint64		next_down_us;
-	uint64		hold_up_us;		/* how long to leave it after one that failed */
-	uint64		hold_down_us;
-	bool		climbing;		/* none has failed yet: large steps */
+	/* which limit is best? */
+	EpLimit		search;
+	uint64		changed_us;		/* when the limit last changed */
+	bool		raised;			/* it became larger then */
 } EpTuner;
 
 extern int	ep_tuner_servers(double load, double wait, int most);

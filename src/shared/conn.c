@@ -16,6 +16,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/backend_status.h"
 
+#include "brain/scaling.h"
 #include "shared/shared.h"
 
 #define BIT(state) (1 << (state))
@@ -190,6 +191,13 @@ counter_of(EpPool *pool, const EpConn *conn, EpConnState state)
 	}
 }
 
+/* How long the pool's peak is remembered. */
+uint64
+ep_pool_memory_us(const EpPool *pool)
+{
+	return ep_scaling_memory_us((uint64) (EP_NUM(&pool->def.set, EP_S_SCALING_COOL_DOWN) * 1000000.0));
+}
+
 /*
  * The part of a pool's connections that is leased, of those that could be:
  * 0 to 1.  Caller holds the pool's lock.
@@ -223,6 +231,7 @@ move(EpConn *conn, EpConnState to)
 	}
 
 	ep_load_advance(&pool->load, ep_pool_load(pool), now);
+	ep_peak_advance(&pool->peak, pool->n_leased, ep_pool_memory_us(pool), now);
 	ep_observe_advance(&pool->observed, pool->n_leased, ep_pool_waiting(pool), now);
 	if (conn->state == EP_IDLE)
 	{

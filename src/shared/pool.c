@@ -141,6 +141,7 @@ ep_pool_forget_failures(EpPool *pool)
 	pool->denied = false;
 	pool->next_try_at = 0;
 	pool->backoff = 0;
+	pool->bound = 0;
 	pool->bound_until_us = 0;
 	pool->stats.breaker_resets += reset;
 	return reset;

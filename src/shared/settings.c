@@ -414,10 +414,12 @@ ep_texts_add_bytes(EpTexts *texts, const char *bytes, Size size, uint32 *offset)
 bool
 ep_texts_add(EpTexts *texts, const char *text, uint32 *offset)
 {
+	uint32		unused;
+
 	if (text[0] == '\0')
 	{
 		*offset = 0;
-		return ep_texts_add_bytes(texts, "", 0, &(uint32) {0});
+		return ep_texts_add_bytes(texts, "", 0, &unused);
 	}
 	return ep_texts_add_bytes(texts, text, strlen(text) + 1, offset);
 }

@@ -204,6 +204,7 @@ typedef struct EpPool
 	uint64		keep_from;		/* connections with a lower conn_id are not lent any more, and replaced */
 	int			n_outdated;		/* how many of those there still are */
 	EpLoad		load;			/* leased / usable, see ep_pool_load() */
+	EpPeak		peak;			/* of leased, of late */
 	int			grow_above;		/* who makes more than this leased wakes the worker; PG_INT32_MAX: nobody */
 	bool		growing;		/* a scaling up has not reached its size yet */
 	uint64		scaled_up_us;	/* monotonic, for scaling_cool_down; 0: not yet */
@@ -238,7 +239,8 @@ typedef struct EpPool
 	uint64		next_try_at;	/* monotonic us: when the worker will try again, 0: now */
 	double		backoff;		/* seconds of the present spacing, 0: none */
 	bool		lost;			/* the remote ended a connection, and no connect has begun since */
-	int			bound;			/* until bound_until_us the remote takes no more connections than this */
+	int			bound;			/* until bound_until_us the remote takes no more connections than this; then one
+								 * is tried, and 0: it does */
 	uint64		bound_until_us;
 	EpRecheck	recheck;		/* do connections still lead to the host that is wanted? */
 
@@ -650,5 +652,6 @@ extern bool ep_conn_read_query(const EpConn *conn, char *buf);
 extern void ep_conn_forget_statements(EpConn *conn);
 extern int	ep_conn_slot(const EpConn *conn);
 extern double ep_pool_load(const EpPool *pool);
+extern uint64 ep_pool_memory_us(const EpPool *pool);
 
 #endif							/* EP_SHARED_H */

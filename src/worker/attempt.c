@@ -276,6 +276,20 @@ note_full(EpPool *pool, const EpFailure *failure, News *news)
 }
 
 /*
+ * It has taken one more: it may be asked for others, at once if it has not been
+ * full for a while.  The new one is not counted yet.  Caller holds the pool's
+ * lock.
+ */
+static void
+note_taken(EpPool *pool)
+{
+	if (ep_now_us() >= pool->bound_until_us)
+		pool->bound = 0;
+	else
+		pool->bound = Max(pool->bound, pool->n_idle + pool->n_leased + pool->n_tended + 1);
+}
+
+/*
  * The outcome of an attempt of own's counts for the pools of that remote.
  * failure is NULL for a success; checked tells that it was a health check,
  * which counts for own, too.  What a user was refused, and trouble of this
@@ -409,6 +423,7 @@ ep_attempt_succeeded(EpKept *kept)
 	pool->backoff = 0;
 	pool->next_try_at = 0;
 	pool->stats.total_created++;
+	note_taken(pool);
 	ep_pool_check_filled(pool);
 	count_for(pool, &news);
 	LWLockRelease(&pool->lock);

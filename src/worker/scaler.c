@@ -32,6 +32,7 @@ ep_scaler_read(const EpPool *pool, uint64 now_us, EpSizingInput *in, EpLoad *loa
 	in->cool_down_us = (uint64) (EP_NUM(set, EP_S_SCALING_COOL_DOWN) * 1000000.0);
 	in->growing = pool->growing;
 	in->load = ep_pool_load(pool);
+	in->leased_peak = ep_peak_of(&pool->peak, pool->n_leased, ep_pool_memory_us(pool), now_us);
 	in->up_at_us = pool->scaled_up_us;
 	in->down_at_us = pool->scaled_down_us;
 	in->now_us = now_us;

@@ -68,6 +68,7 @@ read_input(const EpPool *pool, uint64 now_us, EpSizingInput *in)
 	in->target_free = EP_INT(set, EP_S_TARGET_FREE_CONNECTIONS);
 	in->fill_target = pool->fill_target;
 	in->bound = now_us < pool->bound_until_us ? pool->bound : 0;
+	in->asking = pool->bound > 0 && in->bound == 0;
 	in->rationed = pool->ration != EP_NO_RATION;
 	in->ration = pool->ration;
 	in->breaker = pool->breaker.state;
@@ -120,12 +121,14 @@ look_at_idle(EpPool *pool, uint64 now_us, const EpSizing *sizing)
 {
 	int			ended[ROUND];
 	const char *reasons[ROUND];
+	char		name[NAMEDATALEN];
 	int			n = 0;
 	int			alive;
 	int			validate;
 	int			surplus = sizing->surplus;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	strlcpy(name, pool->def.name, sizeof(name));
 	alive = ep_pool_size(pool) - pool->n_ending;
 	validate = (pool->n_idle + 1) / 2 - pool->n_tended;
 	for (int slot = pool->idle_tail; slot != EP_NO_SLOT && n < ROUND;)
@@ -158,7 +161,7 @@ look_at_idle(EpPool *pool, uint64 now_us, const EpSizing *sizing)
 	for (int i = 0; i < n; i++)
 		ereport(DEBUG1,
 				(errmsg_internal("pool \"%s\": idle connection in slot %d is ended: %s",
-								 pool->def.name, ended[i], reasons[i])));
+								 name, ended[i], reasons[i])));
 	if (n > 0)
 		SetLatch(MyLatch);		/* the next tick closes them, and looks for more */
 	return n < ROUND;
@@ -221,7 +224,7 @@ ep_upkeep_pool(EpPool *pool, uint64 now_us, bool timer)
 		seen_version = MemoryContextAllocZero(TopMemoryContext, sizeof(uint32) * ep_control->max_pools);
 
 	ep_attempt_tick(pool, now_us);
-	if (timer)
+	if (timer || pool->tuner.limit == 0)
 		ep_tuning_tick(pool, now_us);
 	ep_failover_tick(pool, now_us);
 	lacking = ep_sessions_keep(pool, now_us, false);

@@ -17,9 +17,27 @@
 #include "brain/deadlock.h"
 #include "worker/kept.h"
 
+/* What else is to be known of a pool. */
+typedef struct Place
+{
+	bool		in_use;
+	Oid			database;
+	Oid			server;
+	int			cap;			/* max_server_connections, 0: none */
+	int			size;			/* health checks' included: they take places */
+	int			leased;
+	int			held;			/* of leased, those whose holder is in the picture */
+} Place;
+
+/* The cap of all pools; those of servers follow, at the place of their first pool. */
+#define ALL_POOLS		0
+#define SERVER_CAP(i)	((i) + 1)
+
 typedef struct Picture
 {
 	EpDeadPool *pools;
+	EpDeadCap  *caps;
+	Place	   *places;
 	EpDeadWaiter *waiters;
 	EpDeadHold *holds;
 	int		   *entries;		/* by waiter */
@@ -37,6 +55,8 @@ make_picture(void)
 	picture->waiters = MemoryContextAllocZero(TopMemoryContext, sizeof(EpDeadWaiter) * ep_control->n_waiters);
 	picture->entries = MemoryContextAllocZero(TopMemoryContext, sizeof(int) * ep_control->n_waiters);
 	picture->tickets = MemoryContextAllocZero(TopMemoryContext, sizeof(uint64) * ep_control->n_waiters);
+	picture->caps = MemoryContextAllocZero(TopMemoryContext, sizeof(EpDeadCap) * SERVER_CAP(ep_control->max_pools));
+	picture->places = MemoryContextAllocZero(TopMemoryContext, sizeof(Place) * ep_control->max_pools);
 	picture->holds = MemoryContextAllocZero(TopMemoryContext, sizeof(EpDeadHold) * ep_control->max_connections);
 	return picture;
 }
@@ -64,7 +84,13 @@ add_pool(Picture *picture, int place)
 
 	if (stays_kept(pool))
 		available -= pool->n_kept_idle;
-	picture->pools[place].live = ep_pool_size(pool) < limit || available > 0;
+	picture->places[place] = (Place)
+	{
+		.in_use = true, .database = pool->def.key.database, .server = pool->def.key.server,
+		.cap = EP_INT(&pool->def.set, EP_S_MAX_SERVER_CONNECTIONS), .size = pool->size, .leased = pool->n_leased
+	};
+	picture->pools[place].live = available > 0;
+	picture->pools[place].grows = ep_pool_size(pool) < limit;
 	picture->pools[place].kept_live = pool->n_kept_idle > 0;
 	picture->pools[place].session_live = !ep_sessions_full(pool);
 	for (int entry = pool->wait_head; entry >= 0 && picture->nwaiters < ep_control->n_waiters;
@@ -82,23 +108,9 @@ add_pool(Picture *picture, int place)
 	}
 }
 
-/* Returns whether anybody waits. */
-static bool
-take_picture(Picture *picture)
+static void
+add_holds(Picture *picture)
 {
-	picture->nwaiters = picture->nholds = 0;
-	for (int i = 0; i < ep_control->max_pools; i++)
-	{
-		picture->pools[i].live = picture->pools[i].kept_live = picture->pools[i].session_live = true;
-		if (!ep_pools[i].in_use)
-			continue;
-		LWLockAcquire(&ep_pools[i].lock, LW_SHARED);
-		if (ep_pools[i].in_use)
-			add_pool(picture, i);
-		LWLockRelease(&ep_pools[i].lock);
-	}
-	if (picture->nwaiters == 0)
-		return false;
 	for (int i = 0; i < ep_control->max_connections; i++)
 	{
 		EpConn	   *conn = &ep_conns[i];
@@ -115,9 +127,82 @@ take_picture(Picture *picture)
 			hold->proc = conn->owner;
 			hold->session = conn->kind == EP_KIND_SESSION;
 			hold->kept = conn->kept && stays_kept(pool);
+			picture->places[conn->pool].held++;
 		}
 		LWLockRelease(&pool->lock);
 	}
+}
+
+/*
+ * The caps that a pool is under.  One is used up in earnest only if all its
+ * places are leased: whatever is idle, connecting, ending or in the worker's
+ * hands may make room.
+ */
+static void
+add_caps(Picture *picture)
+{
+	int			n = ep_control->max_pools;
+	int			used = 0;
+	bool		all_leased = true;
+
+	for (int i = 0; i < n; i++)
+	{
+		const Place *own = &picture->places[i];
+		int			server_used = 0;
+		bool		server_leased = true;
+		int			first = -1;
+
+		picture->pools[i].caps[0] = ALL_POOLS;
+		picture->pools[i].caps[1] = EP_DEAD_NO_CAP;
+		used += own->size;
+		all_leased = all_leased && own->held >= own->size;
+		if (!own->in_use || own->cap == 0)
+			continue;
+		for (int j = 0; j < n; j++)
+		{
+			const Place *other = &picture->places[j];
+
+			if (!other->in_use || other->database != own->database || other->server != own->server)
+				continue;
+			if (first < 0)
+				first = j;
+			server_used += other->size;
+			server_leased = server_leased && other->held >= other->size;
+		}
+		picture->pools[i].caps[1] = SERVER_CAP(first);
+		picture->caps[SERVER_CAP(first)].live |= server_used < own->cap || !server_leased;
+	}
+	picture->caps[ALL_POOLS].live = used < (int) pg_atomic_read_u32(&ep_control->usable_connections) || !all_leased;
+}
+
+/* Returns whether anybody waits. */
+static bool
+take_picture(Picture *picture)
+{
+	picture->nwaiters = picture->nholds = 0;
+	memset(picture->caps, 0, sizeof(EpDeadCap) * SERVER_CAP(ep_control->max_pools));
+	memset(picture->places, 0, sizeof(Place) * ep_control->max_pools);
+	for (int i = 0; i < ep_control->max_pools; i++)
+	{
+		picture->pools[i].live = picture->pools[i].kept_live = picture->pools[i].session_live = true;
+		picture->pools[i].grows = false;
+		if (!ep_pools[i].in_use)
+			continue;
+		LWLockAcquire(&ep_pools[i].lock, LW_SHARED);
+		if (ep_pools[i].in_use)
+			add_pool(picture, i);
+		LWLockRelease(&ep_pools[i].lock);
+	}
+	if (picture->nwaiters == 0)
+		return false;
+	add_holds(picture);
+	for (int i = 0; i < ep_control->max_pools; i++)
+	{
+		/* one of them was given back, or handed on, since it was counted */
+		if (picture->places[i].held < picture->places[i].leased)
+			picture->pools[i].live = picture->pools[i].kept_live = picture->pools[i].session_live = true;
+	}
+	add_caps(picture);
 	return true;
 }
 
@@ -149,8 +234,8 @@ ep_watchdog_tick(void)
 	if (picture == NULL)
 		picture = make_picture();
 	victim = !take_picture(picture) ? -1 :
-		ep_deadlock_victim(picture->pools, ep_control->max_pools, picture->waiters, picture->nwaiters,
-						   picture->holds, picture->nholds);
+		ep_deadlock_victim(picture->pools, ep_control->max_pools, picture->caps, picture->waiters,
+						   picture->nwaiters, picture->holds, picture->nholds);
 	if (victim < 0)
 	{
 		suspect = -1;

@@ -15,13 +15,13 @@
 #define UNAWAITED_SPACING_S	1.0
 #define FULL_US				(30 * SECOND)
 
-/* Begins to connect.  Returns false if all of max_connections are in use. */
+/* Begins to connect.  Returns false if a cap leaves no place. */
 bool
 sim_open(Sim *sim, int place, bool overflow, bool probe)
 {
 	const SimRemote *remote = &sim->trace->remote;
 	SimPool    *pool = &sim->pools[place];
-	int			slot = sim_conn_alloc(sim, place, overflow, probe);
+	int			slot = sim_has_place(sim) ? sim_conn_alloc(sim, place, overflow, probe) : NONE;
 	uint64		takes;
 
 	if (slot == NONE)
@@ -221,6 +221,10 @@ succeeded(Sim *sim, int slot)
 	pool->failing = false;
 	pool->lost = false;
 	pool->backoff = 0;
+	if (sim->now >= pool->bound_until_us)
+		pool->bound = 0;
+	else
+		pool->bound = Max(pool->bound, pool->n_idle + pool->n_leased + pool->n_tended + 1);
 	sim_check_filled(sim, pool);
 	if (count_for(sim, place) == EP_BREAKER_RESET)
 		share(sim, conn, true);

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "brain/scaling.h"
 #include "sim.h"
 
 /* From waking a process until it runs. */
@@ -23,6 +24,13 @@ sim_load(const SimPool *pool)
 	int			usable = pool->size - pool->n_connecting - pool->n_ending;
 
 	return usable > 0 ? (double) pool->n_leased / usable : 0;
+}
+
+/* How long the peak of a pool's load is remembered. */
+uint64
+sim_memory_us(const Sim *sim)
+{
+	return ep_scaling_memory_us((uint64) (sim->trace->set.cool_down * 1e6));
 }
 
 /* How many connections the pool may have at present. */
@@ -108,6 +116,7 @@ sim_conn_move(Sim *sim, int slot, SimState to)
 	SimPool    *pool = &sim->pools[conn->pool];
 
 	ep_load_advance(&pool->load, sim_load(pool), sim->now);
+	ep_peak_advance(&pool->peak, pool->n_leased, sim_memory_us(sim), sim->now);
 	ep_observe_advance(&pool->observed, pool->n_leased, pool->n_waiting, sim->now);
 	if (conn->state == SIM_IDLE)
 		idle_unlink(sim, pool, conn);
@@ -249,6 +258,7 @@ static bool
 must_go(const Sim *sim, const SimPool *pool, const SimConn *conn)
 {
 	return (conn->overflow && pool->wait_head == NONE) ||
+		(pool->ration != EP_NO_RATION && pool->size - pool->n_ending > pool->ration) ||
 		(pool->tuner.limit > 0 && pool->size - pool->n_ending > sim_most(sim, pool)) ||
 		(conn->expires_us != 0 && sim->now >= conn->expires_us);
 }
@@ -331,6 +341,8 @@ sim_verify(Sim *sim)
 		waiting += pool->n_waiting;
 		leased += pool->n_leased;
 	}
+	if (trace->server_cap > 0 && used > trace->server_cap)
+		sim_violated(sim, "%d connections to a server that may have %d", used, trace->server_cap);
 	if (used != sim->used || used > trace->max_connections)
 		sim_violated(sim, "%d connections, %d slots used of %d", used, sim->used, trace->max_connections);
 	if (sim->seen.came != gone + waiting + leased)

@@ -29,7 +29,7 @@ query_time(Sim *sim, const SimSource *source)
 {
 	if (source->exact)
 		return source->query_us;
-	if (source->kind == SIM_SESSION)
+	if (source->kind == SIM_SESSION && !source->chance)
 		return (uint64) (source->query_us * (0.5 + sim_random(sim)));
 	return Max(exponential(sim, (double) source->query_us), 1);
 }
@@ -130,7 +130,7 @@ run_query(Sim *sim, int job)
 {
 	const SimRemote *remote = &sim->trace->remote;
 	SimConn    *conn = &sim->conns[sim->jobs[job].conn];
-	double		takes = (double) sim->jobs[job].query_us;
+	double		takes = sim->jobs[job].query_us * exp(sim->slowness);
 	int			running = ++sim->running;
 
 	conn->running = true;
@@ -148,6 +148,7 @@ got(Sim *sim, int job)
 	int			size = (int) seen->waits_size;
 
 	ep_observe_wait(&pool->observed, waited);
+	pool->longest_wait = Max(pool->longest_wait, waited);
 	seen->waits = sim_grow(seen->waits, (int) seen->nwaits, &size, sizeof(uint32));
 	seen->waits_size = size;
 	seen->waits[seen->nwaits++] = (uint32) Min(waited, PG_UINT32_MAX);

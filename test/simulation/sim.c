@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "sim.h"
 
 /* The worker's timer, as in src/worker/keeper.c. */
@@ -20,6 +22,8 @@
 
 /* More events than this at one moment are a loop. */
 #define MAX_AT_ONCE		1000000
+
+#define WEATHER_STAYS	0.9
 
 #define MAX_VIOLATIONS	10		/* are printed */
 
@@ -49,13 +53,31 @@ sim_grow(void *array, int used, int *size, Size each)
 }
 
 /* A number in [0, 1), the same ones for the same seed (xorshift64*). */
+static double
+next_random(uint64 *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return ((*state * UINT64CONST(2685821657736338717)) >> 11) / 9007199254740992.0;
+}
+
 double
 sim_random(Sim *sim)
 {
-	sim->random ^= sim->random >> 12;
-	sim->random ^= sim->random << 25;
-	sim->random ^= sim->random >> 27;
-	return ((sim->random * UINT64CONST(2685821657736338717)) >> 11) / 9007199254740992.0;
+	return next_random(&sim->random);
+}
+
+/* Half a second later: most of the weather is as it was. */
+static void
+change_weather(Sim *sim)
+{
+	double		sum = 0;
+
+	for (int i = 0; i < 12; i++)
+		sum += next_random(&sim->weather) - 0.5;
+	sim->slowness = WEATHER_STAYS * sim->slowness +
+		sqrt(1 - WEATHER_STAYS * WEATHER_STAYS) * sim->trace->remote.weather * sum;
 }
 
 /* What must hold at each moment does not. */
@@ -145,6 +167,10 @@ take_sample(Sim *sim)
 		sample->leased += sim->pools[i].n_leased;
 		sample->connecting += sim->pools[i].n_connecting;
 		sample->waiting += sim->pools[i].n_waiting;
+		if (i >= SIM_SAMPLED)
+			continue;
+		sample->size_of[i] = sim->pools[i].size - sim->pools[i].n_ending;
+		sample->leased_of[i] = sim->pools[i].n_leased;
 	}
 	sample->load_1m = ep_load_average(&first->load, sim_load(first), sim->now, EP_LOAD_1M);
 	sample->load_5m = ep_load_average(&first->load, sim_load(first), sim->now, EP_LOAD_5M);
@@ -186,6 +212,7 @@ happens(Sim *sim, const SimEvent *event)
 		case SIM_TIMER:
 			sim_round(sim, true);
 			sim_verify(sim);
+			change_weather(sim);
 			sim_at(sim, sim->now + TIMER_US, SIM_TIMER, 0, 0);
 			break;
 		case SIM_ROUND:
@@ -263,6 +290,7 @@ prepare(const SimTrace *trace, uint64 seed, bool verbose)
 	sim->trace = trace;
 	sim->seed = seed;
 	sim->random = (seed + 1) * UINT64CONST(0x9E3779B97F4A7C15);
+	sim->weather = sim->random ^ UINT64CONST(0x5DEECE66D);
 	sim->verbose = verbose;
 	sim->now = BEGIN_US;
 	sim->pools = zeroed(trace->npools, sizeof(SimPool));
@@ -271,6 +299,7 @@ prepare(const SimTrace *trace, uint64 seed, bool verbose)
 		sim->pools[i].idle_head = sim->pools[i].idle_tail = NONE;
 		sim->pools[i].wait_head = sim->pools[i].wait_tail = NONE;
 		sim->pools[i].grow_above = PG_INT32_MAX;
+		sim->pools[i].ration = EP_NO_RATION;
 	}
 	sim->conns = zeroed(trace->max_connections, sizeof(SimConn));
 	for (int i = 0; i < trace->max_connections; i++)

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "brain/breaker.h"
+#include "brain/fairness.h"
 #include "brain/load.h"
 #include "brain/sizing.h"
 #include "brain/strategy.h"
@@ -58,6 +59,7 @@ typedef struct SimRemote
 	int			cores;			/* queries that run at once without harm, 0: any number */
 	double		penalty;		/* part that each query beyond that adds to the time of all */
 	int			most;			/* connections that it takes, 0: any number */
+	double		weather;		/* others make it slower and faster by about that part, for seconds */
 	uint64		down_us;		/* when it goes away, 0: never */
 	uint64		back_us;
 } SimRemote;
@@ -127,12 +129,17 @@ typedef struct SimPool
 	int			idle_tail;
 	int			fill_target;
 	EpLoad		load;
+	EpPeak		peak;
 	int			grow_above;
 	bool		growing;
 	uint64		scaled_up_us;
 	uint64		scaled_down_us;
 	EpObserved	observed;
 	EpTuner		tuner;
+	int			ration;
+	double		demand;
+	uint64		demand_us;
+	uint64		longest_wait;
 
 	int			wait_head;
 	int			wait_tail;
@@ -153,6 +160,9 @@ typedef struct SimPool
 
 /* ------------------------------------------------------------- what is seen */
 
+/* Of so many pools numbers of their own are kept. */
+#define SIM_SAMPLED		4
+
 typedef struct SimSample
 {
 	uint64		at_us;
@@ -161,6 +171,8 @@ typedef struct SimSample
 	int			leased;
 	int			connecting;
 	int			waiting;
+	int			size_of[SIM_SAMPLED];
+	int			leased_of[SIM_SAMPLED];
 	double		load_1m;		/* of the first pool */
 	double		load_5m;
 	EpBreakerState breaker;		/* of the first pool */
@@ -251,6 +263,7 @@ typedef struct SimSource
 	uint64		every_us;		/* between bursts; of a session: pause after a query */
 	uint64		query_us;		/* mean: exponential, of a session evenly 50 to 150 per cent; or exactly that */
 	bool		exact;
+	bool		chance;			/* exponential also for a session */
 	double		most;			/* highest rate */
 	double		(*rate) (uint64 now_us);	/* arrivals a second, NULL: most */
 } SimSource;
@@ -264,6 +277,7 @@ typedef struct SimTrace
 	int			print_every;	/* samples */
 	int			npools;
 	int			max_connections;
+	int			server_cap;		/* max_server_connections, all pools being of one server; 0: none */
 	SimSettings set;
 	SimRemote	remote;
 	void		(*begin) (Sim *sim);	/* adds sources */
@@ -290,6 +304,8 @@ struct Sim
 	int			free_conn;
 	int			used;			/* slots, at most max_connections */
 	int			unserved;		/* pools that are */
+	bool		refused;		/* of those, one with waiters, since the last look at who has what */
+	uint64		shared_us;		/* when that was */
 	SimJob	   *jobs;
 	int			njobs;
 	int			jobs_size;
@@ -301,6 +317,8 @@ struct Sim
 	bool		down;			/* the remote */
 	int			connections;	/* that it has */
 	int			running;		/* queries */
+	uint64		weather;		/* random numbers of its own: the same weather whatever else happens */
+	double		slowness;		/* log of what a query's time is multiplied by */
 
 	int			violations;		/* of what must always hold */
 	SimSeen		seen;
@@ -345,6 +363,7 @@ extern void sim_cut_off(Sim *sim, int conn);
 
 /* pool.c */
 extern double sim_load(const SimPool *pool);
+extern uint64 sim_memory_us(const Sim *sim);
 extern int	sim_most(const Sim *sim, const SimPool *pool);
 extern bool sim_any_live(const SimPool *pool);
 extern void sim_check_filled(const Sim *sim, SimPool *pool);
@@ -363,6 +382,10 @@ extern void sim_wake_worker(Sim *sim, int pool);
 extern void sim_wake_at(Sim *sim, int pool, uint64 at_us);
 extern void sim_round(Sim *sim, bool timer);
 extern void sim_remote_lost(Sim *sim);
+
+/* sharer.c */
+extern bool sim_has_place(const Sim *sim);
+extern void sim_share(Sim *sim, bool timer);
 
 /* attempt.c */
 extern bool sim_open(Sim *sim, int pool, bool overflow, bool probe);
@@ -391,9 +414,11 @@ extern void sim_check_low(const Sim *sim);
 extern void sim_check_sine(const Sim *sim);
 extern void sim_check_burst(const Sim *sim);
 extern void sim_check_slow(const Sim *sim);
+extern void sim_check_flat(const Sim *sim);
 extern void sim_check_dead(const Sim *sim);
 extern void sim_check_unbroken(const Sim *sim);
 extern void sim_check_full(const Sim *sim);
+extern void sim_check_caps(const Sim *sim);
 extern void sim_check_many(const Sim *sim);
 extern void sim_check_short(const Sim *sim);
 

@@ -95,6 +95,14 @@ begin_slow(Sim *sim)
 	add_sessions(sim, 0, 64, 0, 0, 20 * MS);
 }
 
+/* The same, but any time may be long, or short. */
+static void
+begin_chance(Sim *sim)
+{
+	for (int i = 0; i < 64; i++)
+		sim_add_source(sim, (SimSource) {.kind = SIM_SESSION, .query_us = 20 * MS, .chance = true});
+}
+
 static void
 begin_queue(Sim *sim)
 {
@@ -105,6 +113,20 @@ static void
 begin_low(Sim *sim)
 {
 	sim_add_source(sim, (SimSource) {.kind = SIM_RANDOM, .most = 10, .query_us = 200 * MS});
+}
+
+/*
+ * The last pool is there first, and has little to do.  Then comes one that would
+ * like to have everything, and then two others.
+ */
+static void
+begin_caps(Sim *sim)
+{
+	sim_add_source(sim, (SimSource) {.kind = SIM_RANDOM, .pool = 3, .most = 0.2, .query_us = 50 * MS});
+	add_sessions(sim, 3, 1, 0, 5 * SECOND, 50 * MS);
+	add_sessions(sim, 0, 40, 30 * SECOND, 6 * MINUTE, 100 * MS);
+	add_sessions(sim, 1, 12, MINUTE, 8 * MINUTE, 100 * MS);
+	add_sessions(sim, 2, 3, 2 * MINUTE, 8 * MINUTE, 100 * MS);
 }
 
 static void
@@ -178,6 +200,24 @@ slow(void)
 	return trace;
 }
 
+/* Between neighbouring sizes there is a per cent or two, and the remote has others to serve. */
+static SimTrace
+flat(const char *name, const char *about, double weather)
+{
+	SimTrace	trace = slow();
+
+	trace.name = name;
+	trace.about = about;
+	trace.length_us = 5 * MINUTE;
+	trace.sample_us = SECOND;
+	trace.begin = begin_chance;
+	trace.check = sim_check_flat;
+	trace.remote.cores = 4;
+	trace.remote.penalty = 0.004;
+	trace.remote.weather = weather;
+	return trace;
+}
+
 static SimTrace
 dead(const char *name, const char *about, int threshold, void (*check) (const Sim *))
 {
@@ -203,11 +243,26 @@ full(void)
 static SimTrace
 many(const char *name, const char *about, int max_size, void (*check) (const Sim *))
 {
-	SimTrace	trace = plain(name, about, 5 * MINUTE, begin_many, check);
+	SimTrace	trace = plain(name, about, 9 * MINUTE, begin_many, check);
 
 	trace.npools = 500;
 	trace.max_connections = 10000;
 	trace.set.max_size = max_size;
+	return trace;
+}
+
+static SimTrace
+caps(void)
+{
+	SimTrace	trace = plain("caps", "4 pools of 24 and max_server_connections 24; from minute 2 to 6 sessions want 40, 12, 3 and hardly one",
+							  9 * MINUTE, begin_caps, sim_check_caps);
+
+	trace.npools = 4;
+	trace.max_connections = 100;
+	trace.server_cap = 24;
+	trace.set.max_size = 24;
+	trace.sample_us = SECOND;
+	trace.print_every = 20;
 	return trace;
 }
 
@@ -236,9 +291,12 @@ sim_traces(int *n)
 		all[count++] = queue("queue-throughput", EP_STRATEGY_HIGH_THROUGHPUT);
 		all[count++] = queue("queue-latency", EP_STRATEGY_LOW_LATENCY);
 		all[count++] = slow();
+		all[count++] = flat("flat", "the same, but exponential times, and more than 4 queries make it slower by little", 0);
+		all[count++] = flat("flat-weather", "the same, and others make the remote slower and faster by 20 per cent", 0.2);
 		all[count++] = dead("dead", "10 arrivals a second; the remote is away from minute 10 to 70", 5, sim_check_dead);
 		all[count++] = dead("dead-unbroken", "the same without a breaker", 0, sim_check_unbroken);
 		all[count++] = full();
+		all[count++] = caps();
 		all[count++] = many("many", "500 pools of 20, 10 to 34 sessions each for a minute, then rest", 20, sim_check_many);
 		all[count++] = many("many-short", "the same with 30 each, so that max_connections 10000 is too little", 30, sim_check_short);
 	}

@@ -107,6 +107,9 @@ read_counts(const Sim *sim, const SimPool *pool, EpSizingInput *in)
 	in->probing = pool->n_probing;
 	in->waiting = pool->n_waiting;
 	in->bound = sim->now < pool->bound_until_us ? pool->bound : 0;
+	in->asking = pool->bound > 0 && in->bound == 0;
+	in->rationed = pool->ration != EP_NO_RATION;
+	in->ration = pool->ration;
 	in->breaker = pool->breaker.state;
 	in->lost = pool->lost;
 	in->failing = pool->failing;
@@ -133,6 +136,7 @@ read_input(const Sim *sim, const SimPool *pool, EpSizingInput *in)
 	in->down = set->down;
 	in->cool_down_us = (uint64) (set->cool_down * 1e6);
 	in->load = sim_load(pool);
+	in->leased_peak = ep_peak_of(&pool->peak, pool->n_leased, sim_memory_us(sim), sim->now);
 	tuning_apply(sim, pool, in);
 	in->load_5m = in->load;
 	if (!in->scaling || pool->load.since_us == 0)
@@ -201,6 +205,12 @@ open_some(Sim *sim, int place, const EpSizingInput *in, const EpSizing *sizing)
 		verify_herd(sim, place);
 	if (n > 0 && sizing->scaling != EP_SCALING_NONE)
 		note_scaling(sim, place, in, sizing, n);
+	if (n < wanted)
+	{
+		sim->refused |= pool->n_waiting > 0;
+		if (sizing->scaling == EP_SCALING_FILL && in->ending == 0)
+			pool->fill_target = 0;
+	}
 	if (n < wanted && !pool->unserved)
 	{
 		pool->unserved = true;
@@ -332,7 +342,7 @@ look_after(Sim *sim, int place, bool timer)
 		sim->unserved--;
 	pool->unserved = false;
 	sim_breaker_tick(sim, place);
-	if (timer)
+	if (timer || pool->tuner.limit == 0)
 		tuning_tick(sim, pool);
 	read_input(sim, pool, &in);
 	sizing = ep_sizing_decide(&in);
@@ -363,6 +373,7 @@ sim_round(Sim *sim, bool timer)
 		if (sim->pools[i].opened && (timer || sim->pools[i].dirty))
 			look_after(sim, i, timer);
 	}
+	sim_share(sim, timer);
 }
 
 /* The remote has gone away: every connection sees that at once. */

@@ -92,6 +92,29 @@ $greedy[3]->query_safe('SELECT enhanced_pool.release(:lease)');
 is("$out|$err", '1|', 'it gets the place of the first that is given back');
 $greedy[$_]->query_safe('SELECT enhanced_pool.release(:lease)') foreach 0 .. 2;
 
+# ------------------------------------------- a ring that goes over the used-up cap
+
+# each role holds two of the four places, and wants one more for itself
+$greedy[0]->query_safe("SELECT enhanced_pool.acquire('capped', hold => true) AS lease \\gset") foreach 0 .. 1;
+$small[0]->query_safe("SELECT enhanced_pool.acquire('capped', hold => true) AS lease \\gset");
+$greedy[1]->query_safe("SELECT enhanced_pool.acquire('capped', hold => true) AS lease \\gset");
+pools_are('capped', 'sum(active) = 4', 'all places are held');
+begin_query($greedy[0], "SELECT enhanced_pool.acquire('capped')");
+ok($local->poll_query_until('postgres', "SELECT count(*) = 1 FROM enhanced_pool.waiters"), 'one waits');
+begin_query($small[0], "SELECT enhanced_pool.acquire('capped')");
+ok($local->poll_query_until('postgres', "SELECT min(waited) > '2 s' AND count(*) = 2 FROM enhanced_pool.waiters"), 'two wait while the holder of the last place does not');
+begin_query($greedy[1], "SELECT enhanced_pool.acquire('capped')");
+($out, $err) = end_query($greedy[1]);
+like($err, qr/deadlock detected while waiting for a connection/, 'when that one wants one more, too, nobody can be served any more');
+$greedy[1]->query_safe('SELECT enhanced_pool.release(:lease)');
+($out, $err) = end_query($greedy[0]);
+is($err, '', 'its place is the first one\'s');
+$greedy[0]->quit;
+($out, $err) = end_query($small[0]);
+is($err, '', 'and then the next one\'s');
+$small[0]->query_safe('SELECT enhanced_pool.release(:lease)');
+$greedy[0] = start_session($local, 'postgres', 'greedy');
+
 # ----------------------------------------------------------- the cap is lowered
 
 pools_are('capped', 'sum(size) >= 3 AND sum(active) = 0', 'at rest');

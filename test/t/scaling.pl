@@ -131,13 +131,13 @@ is($local->safe_psql('postgres', "SELECT string_agg(conn_id::text, ',' ORDER BY 
 # after a scaling down none up, but for who waits
 define_pool($local, $remote, 'cool', %plain, initial_size => 4, min_size => 0, target_free_connections => 1, scaling_cool_down => '400ms');
 $local->safe_psql('postgres', "SELECT enhanced_pool.exec('cool', 'SELECT 1')");
-pool_is('cool', 'size = 1 AND scale_downs = 2', 'shrunk');
+pool_is('cool', 'size = 1 AND scale_downs >= 2', 'shrunk');
 $local->safe_psql('postgres', "ALTER SERVER cool OPTIONS (SET scaling_cool_down '1h')");
 lease('cool', 0);
 is(of_pool('cool', 'size, scale_ups'), '1|0', 'no connection ahead in the cool-down');
 lease('cool', 1);
 is(of_pool('cool', 'size >= 2, scale_ups'), 't|1', 'but one for a waiter');
-is((scalings('cool'))[2]->[2], 'backends are waiting', 'which is why');
+is((grep { $_->[0] eq 'up' } scalings('cool'))[0]->[2], 'backends are waiting', 'which is why');
 release(0, 1);
 pool_is('cool', 'active = 0 AND size = 2', 'and none is ended in the cool-down after that');
 

@@ -140,6 +140,14 @@ ok( $local->poll_query_until(
 	'low_latency: each connection that was used has been validated since');
 is(metric('trusted', 'validation_count'), 0, 'balanced: none was');
 
+# free ones opened ahead are a scaling like any other
+define_pool($local, $remote, 'ahead', @adapts, max_size => 10, initial_size => 1, min_size => 0, strategy => 'low_latency', target_free_connections => 1);
+$local->safe_psql('postgres', "SELECT enhanced_pool.exec('ahead', 'SELECT 1')");
+ok($local->poll_query_until('postgres', "SELECT idle >= 3 FROM enhanced_pool.pools WHERE pool = 'ahead'"), 'low_latency: three free ones where balanced has one');
+is( $local->safe_psql('postgres', "SELECT DISTINCT detail->>'reason' FROM enhanced_pool.events WHERE pool = 'ahead' AND kind = 'scale_up'"),
+	'the strategy keeps more connections ready', 'which is an event with its reason');
+cmp_ok(metric('ahead', 'scale_ups'), '>=', 1, 'and counted');
+
 # what needs a reset gets it, and is validated as well
 my $resets = metric('checked', 'reset_count');
 my $validations = metric('checked', 'validation_count');

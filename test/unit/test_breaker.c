@@ -64,6 +64,12 @@ static const Story stories[] = {
 		{TICK, 31, 0, EP_BREAKER_SAME, O}, {TICK, 32, 0, EP_BREAKER_PROBES, H}, {FAIL, 33, 0, EP_BREAKER_REOPENED, O},
 		{TICK, 72, 0, EP_BREAKER_SAME, O}, {TICK, 73, 0, EP_BREAKER_PROBES, H}, {SUCCEED, 74, 0, EP_BREAKER_RESET, C},
 		{FAIL, 75, 0, EP_BREAKER_TRIPPED, O}, {TICK, 84, 0, EP_BREAKER_SAME, O}, {TICK, 85, 0, EP_BREAKER_PROBES, H}}},
+	{"the pause grows to four times the first", {1, 2}, {
+		{FAIL, 1, 0, EP_BREAKER_TRIPPED, O}, {TICK, 3, 0, EP_BREAKER_PROBES, H}, {FAIL, 4, 0, EP_BREAKER_REOPENED, O},
+		{TICK, 8, 0, EP_BREAKER_PROBES, H}, {FAIL, 9, 0, EP_BREAKER_REOPENED, O},
+		{TICK, 16, 0, EP_BREAKER_SAME, O}, {TICK, 17, 0, EP_BREAKER_PROBES, H}, {FAIL, 18, 0, EP_BREAKER_REOPENED, O},
+		{TICK, 25, 0, EP_BREAKER_SAME, O}, {TICK, 26, 0, EP_BREAKER_PROBES, H}, {FAIL, 27, 0, EP_BREAKER_REOPENED, O},
+	{TICK, 34, 0, EP_BREAKER_SAME, O}, {TICK, 35, 0, EP_BREAKER_PROBES, H}}},
 	{"the pause has a cap", {1, 200}, {
 		{FAIL, 1, 0, EP_BREAKER_TRIPPED, O}, {TICK, 201, 0, EP_BREAKER_PROBES, H}, {FAIL, 202, 0, EP_BREAKER_REOPENED, O},
 	{TICK, 501, 0, EP_BREAKER_SAME, O}, {TICK, 502, 0, EP_BREAKER_PROBES, H}}},
@@ -150,9 +156,19 @@ test_may_connect(void)
 	CHECK(ep_breaker_may_connect(H, 0) && !ep_breaker_may_connect(H, 1), "half-open: one");
 }
 
+static void
+test_longest(void)
+{
+	CHECK(ep_breaker_longest(0.5) == 2, "four times");
+	CHECK(ep_breaker_longest(30) == 120, "the default");
+	CHECK(ep_breaker_longest(100) == 300, "five minutes");
+	CHECK(ep_breaker_longest(1000) == 1000, "its own");
+}
+
 void
 test_breaker(void)
 {
+	test_longest();
 	test_stories();
 	test_settings_change();
 	test_jitter();

@@ -12,6 +12,7 @@
 
 #define MAX_POOLS	5
 #define MAX_PROCS	8
+#define MAX_CAPS	3
 
 /* Added to the number of a pool. */
 #define SESSION		16			/* it is a session that is waited for, or held */
@@ -20,7 +21,8 @@
 typedef struct Case
 {
 	const char *about;
-	const char *live;			/* a letter for each pool: y, n, or what is live of it, k kept ones, s sessions, b both */
+	const char *live;			/* a letter for each pool: y, n, or what is live of it, k kept ones, s sessions, b both;
+								 * g: its own limits let it grow, under the first cap; G: under both caps */
 	struct
 	{
 		int			pool;
@@ -34,49 +36,61 @@ typedef struct Case
 	}			holds[MAX_PROCS];
 	int			victim;			/* proc, 0: none */
 	int			busy;			/* proc that has statements under way, 0: none */
+	const char *caps;			/* y or n for each of two caps */
 } Case;
 
 static const Case cases[] = {
-	{"nobody waits", "n", {{0}}, {{0, 1}}, 0, 0},
-	{"the holder does not wait", "n", {{0, 2, 10}}, {{0, 1}}, 0, 0},
-	{"waits for what it holds", "n", {{0, 1, 10}}, {{0, 1}}, 1, 0},
-	{"one of two connections is held by somebody who works", "n", {{0, 1, 10}}, {{0, 1}, {0, 2}}, 0, 0},
-	{"the pool can grow", "y", {{0, 1, 10}}, {{0, 1}}, 0, 0},
-	{"two wait for each other, the younger one is chosen", "nn", {{1, 1, 10}, {0, 2, 20}}, {{0, 1}, {1, 2}}, 2, 0},
-	{"whatever the order", "nn", {{1, 1, 20}, {0, 2, 10}}, {{0, 1}, {1, 2}}, 1, 0},
-	{"three in a ring", "nnn", {{1, 1, 30}, {2, 2, 20}, {0, 3, 10}}, {{0, 1}, {1, 2}, {2, 3}}, 1, 0},
-	{"a chain has an end", "nnn", {{1, 1, 30}, {2, 2, 20}}, {{0, 1}, {1, 2}, {2, 3}}, 0, 0},
+	{"nobody waits", "n", {{0}}, {{0, 1}}, 0, 0, NULL},
+	{"the holder does not wait", "n", {{0, 2, 10}}, {{0, 1}}, 0, 0, NULL},
+	{"waits for what it holds", "n", {{0, 1, 10}}, {{0, 1}}, 1, 0, NULL},
+	{"one of two connections is held by somebody who works", "n", {{0, 1, 10}}, {{0, 1}, {0, 2}}, 0, 0, NULL},
+	{"the pool can grow", "y", {{0, 1, 10}}, {{0, 1}}, 0, 0, NULL},
+	{"two wait for each other, the younger one is chosen", "nn", {{1, 1, 10}, {0, 2, 20}}, {{0, 1}, {1, 2}}, 2, 0, NULL},
+	{"whatever the order", "nn", {{1, 1, 20}, {0, 2, 10}}, {{0, 1}, {1, 2}}, 1, 0, NULL},
+	{"three in a ring", "nnn", {{1, 1, 30}, {2, 2, 20}, {0, 3, 10}}, {{0, 1}, {1, 2}, {2, 3}}, 1, 0, NULL},
+	{"a chain has an end", "nnn", {{1, 1, 30}, {2, 2, 20}}, {{0, 1}, {1, 2}, {2, 3}}, 0, 0, NULL},
 	{"who waits behind a ring is chosen if it is the youngest", "nn",
-	{{1, 1, 10}, {0, 2, 20}, {0, 3, 30}}, {{0, 1}, {1, 2}}, 3, 0},
-	{"a ring beside a pool that works", "nnn", {{1, 1, 10}, {0, 2, 20}, {2, 4, 99}}, {{0, 1}, {1, 2}, {2, 3}}, 2, 0},
-	{"the way out is another pool", "nyn", {{1, 1, 10}, {0, 2, 20}}, {{0, 1}, {2, 2}}, 0, 0},
+	{{1, 1, 10}, {0, 2, 20}, {0, 3, 30}}, {{0, 1}, {1, 2}}, 3, 0, NULL},
+	{"a ring beside a pool that works", "nnn", {{1, 1, 10}, {0, 2, 20}, {2, 4, 99}}, {{0, 1}, {1, 2}, {2, 3}}, 2, 0, NULL},
+	{"the way out is another pool", "nyn", {{1, 1, 10}, {0, 2, 20}}, {{0, 1}, {2, 2}}, 0, 0, NULL},
 	{"all connections of a pool held by its own waiters", "n",
-	{{0, 1, 10}, {0, 2, 30}, {0, 3, 20}}, {{0, 1}, {0, 2}, {0, 3}}, 2, 0},
-	{"a pool without connections that cannot grow", "n", {{0, 1, 10}}, {{0}}, 1, 0},
-	{"waits for what it holds, with statements under way", "n", {{0, 1, 10}}, {{0, 1}}, 0, 1},
-	{"who waits behind somebody with statements under way", "nn", {{1, 1, 10}, {0, 2, 20}}, {{0, 1}, {1, 2}}, 0, 2},
-	{"waits for two pools, and one is live", "ny", {{0, 1, 10}, {1, 1, 10}}, {{0, 1}}, 0, 0},
-	{"so does another that holds what it waits for", "nyn", {{0, 1, 10}, {1, 1, 10}, {2, 1, 10}, {0, 2, 20}}, {{0, 1}, {2, 2}}, 0, 0},
-	{"waits for two pools, and both are dead", "nn", {{0, 1, 10}, {1, 1, 20}}, {{0, 1}, {1, 1}}, 1, 0},
-	{"waits twice for one pool", "nn", {{1, 1, 10}, {1, 1, 11}, {0, 2, 5}}, {{0, 1}, {1, 2}}, 1, 0},
+	{{0, 1, 10}, {0, 2, 30}, {0, 3, 20}}, {{0, 1}, {0, 2}, {0, 3}}, 2, 0, NULL},
+	{"a pool without connections that cannot grow", "n", {{0, 1, 10}}, {{0}}, 1, 0, NULL},
+	{"waits for what it holds, with statements under way", "n", {{0, 1, 10}}, {{0, 1}}, 0, 1, NULL},
+	{"who waits behind somebody with statements under way", "nn", {{1, 1, 10}, {0, 2, 20}}, {{0, 1}, {1, 2}}, 0, 2, NULL},
+	{"waits for two pools, and one is live", "ny", {{0, 1, 10}, {1, 1, 10}}, {{0, 1}}, 0, 0, NULL},
+	{"so does another that holds what it waits for", "nyn", {{0, 1, 10}, {1, 1, 10}, {2, 1, 10}, {0, 2, 20}}, {{0, 1}, {2, 2}}, 0, 0, NULL},
+	{"waits for two pools, and both are dead", "nn", {{0, 1, 10}, {1, 1, 20}}, {{0, 1}, {1, 1}}, 1, 0, NULL},
+	{"waits twice for one pool", "nn", {{1, 1, 10}, {1, 1, 11}, {0, 2, 5}}, {{0, 1}, {1, 2}}, 1, 0, NULL},
 	/* sessions */
-	{"two sessions of one backend where one may be open", "k", {{0 + SESSION, 1, 10}}, {{0 + KEPT, 1}}, 1, 0},
-	{"another backend's ends", "k", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}, {0 + SESSION, 2}}, 0, 0},
-	{"a place, and a connection for sessions", "b", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}}, 0, 0},
-	{"a place, but no connection", "s", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}}, 1, 0},
-	{"a lease that ends is no place for a session", "k", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}, {0, 2}}, 1, 0},
-	{"what is kept is not for others", "b", {{0, 1, 10}}, {{0, 1}}, 1, 0},
-	{"nor when the session that has it ends", "n", {{0, 1, 10}}, {{0, 1}, {0 + KEPT, 2}}, 1, 0},
-	{"one beyond min_sessions is", "n", {{0, 1, 10}}, {{0, 1}, {0 + SESSION, 2}}, 0, 0},
+	{"two sessions of one backend where one may be open", "k", {{0 + SESSION, 1, 10}}, {{0 + KEPT, 1}}, 1, 0, NULL},
+	{"another backend's ends", "k", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}, {0 + SESSION, 2}}, 0, 0, NULL},
+	{"a place, and a connection for sessions", "b", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}}, 0, 0, NULL},
+	{"a place, but no connection", "s", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}}, 1, 0, NULL},
+	{"a lease that ends is no place for a session", "k", {{0 + SESSION, 1, 10}}, {{0 + SESSION, 1}, {0, 2}}, 1, 0, NULL},
+	{"what is kept is not for others", "b", {{0, 1, 10}}, {{0, 1}}, 1, 0, NULL},
+	{"nor when the session that has it ends", "n", {{0, 1, 10}}, {{0, 1}, {0 + KEPT, 2}}, 1, 0, NULL},
+	{"one beyond min_sessions is", "n", {{0, 1, 10}}, {{0, 1}, {0 + SESSION, 2}}, 0, 0, NULL},
 	{"each has a session and waits for one on the other pool", "kk", {{1 + SESSION, 1, 10}, {0 + SESSION, 2, 20}},
-	{{0 + KEPT, 1}, {1 + KEPT, 2}}, 2, 0},
-	{"one of them for a lease, of which there are more", "ky", {{1, 1, 10}, {0 + SESSION, 2, 20}}, {{0 + KEPT, 1}, {1 + SESSION, 2}}, 0, 0},
+	{{0 + KEPT, 1}, {1 + KEPT, 2}}, 2, 0, NULL},
+	{"one of them for a lease, of which there are more", "ky", {{1, 1, 10}, {0 + SESSION, 2, 20}}, {{0 + KEPT, 1}, {1 + SESSION, 2}}, 0, 0, NULL},
+	/* caps */
+	{"the cap leaves a place", "gg", {{0, 1, 10}, {1, 2, 20}}, {{0, 1}, {1, 2}}, 0, 0, "yn"},
+	{"all its places are held by those who wait for more", "gg", {{0, 1, 10}, {1, 2, 20}}, {{0, 1}, {1, 2}}, 2, 0, "nn"},
+	{"one holder works", "ggg", {{0, 1, 10}, {1, 2, 20}}, {{0, 1}, {1, 2}, {2, 3}}, 0, 0, "nn"},
+	{"but not under that cap", "ggn", {{0, 1, 10}, {1, 2, 20}}, {{0, 1}, {1, 2}, {2, 3}}, 2, 0, "nn"},
+	{"one waits for a pool that works", "ggn", {{0, 1, 10}, {2, 2, 20}}, {{0, 1}, {1, 2}, {2, 3}}, 0, 0, "nn"},
+	{"a pool at its own limit has nothing of a place", "gnn", {{1, 1, 10}, {1, 2, 20}}, {{1, 1}, {1, 2}, {0, 3}}, 2, 0, "nn"},
+	{"both caps must have one", "GG", {{0, 1, 10}, {1, 2, 20}}, {{0, 1}, {1, 2}}, 2, 0, "yn"},
+	{"and do", "GG", {{0, 1, 10}, {1, 2, 20}}, {{0, 1}, {1, 2}}, 0, 0, "yy"},
+	{"who works under both frees a place of both", "GG", {{0, 1, 10}}, {{0, 1}, {1, 2}}, 0, 0, "nn"},
 };
 
 static void
 run_case(const Case *c)
 {
 	EpDeadPool	pools[MAX_POOLS];
+	EpDeadCap	caps[MAX_CAPS];
 	EpDeadWaiter waiters[MAX_PROCS];
 	EpDeadHold	holds[MAX_PROCS];
 	int			npools = strlen(c->live);
@@ -89,7 +103,12 @@ run_case(const Case *c)
 		pools[i].live = c->live[i] == 'y';
 		pools[i].kept_live = strchr("ykb", c->live[i]) != NULL;
 		pools[i].session_live = strchr("ysb", c->live[i]) != NULL;
+		pools[i].grows = c->live[i] == 'g' || c->live[i] == 'G';
+		pools[i].caps[0] = pools[i].grows ? 0 : EP_DEAD_NO_CAP;
+		pools[i].caps[1] = c->live[i] == 'G' ? 1 : EP_DEAD_NO_CAP;
 	}
+	for (int i = 0; i < MAX_CAPS; i++)
+		caps[i].live = c->caps != NULL && c->caps[i] == 'y';
 	for (; c->waits[nwaiters].proc != 0; nwaiters++)
 	{
 		waiters[nwaiters].pool = c->waits[nwaiters].pool % SESSION;
@@ -105,7 +124,7 @@ run_case(const Case *c)
 		holds[nholds].session = (c->holds[nholds].pool & SESSION) != 0;
 		holds[nholds].kept = (c->holds[nholds].pool & KEPT) == KEPT;
 	}
-	victim = ep_deadlock_victim(pools, npools, waiters, nwaiters, holds, nholds);
+	victim = ep_deadlock_victim(pools, npools, caps, waiters, nwaiters, holds, nholds);
 	CHECK_INT(victim < 0 ? 0 : waiters[victim].proc, c->victim, "%s", c->about);
 }
 
@@ -114,6 +133,7 @@ run_case(const Case *c)
 typedef struct World
 {
 	EpDeadPool	pools[MAX_POOLS];
+	EpDeadCap	caps[MAX_CAPS];
 	EpDeadWaiter waiters[3 * MAX_PROCS];
 	int			nwaiters;
 	EpDeadHold	holds[2 * MAX_PROCS];
@@ -129,7 +149,12 @@ random_world(World *w)
 		w->pools[i].live = unit_random(8) == 0;
 		w->pools[i].kept_live = unit_random(8) == 0;
 		w->pools[i].session_live = unit_random(4) == 0;
+		w->pools[i].grows = unit_random(2) == 0;
+		w->pools[i].caps[0] = 0;
+		w->pools[i].caps[1] = unit_random(MAX_CAPS) == 0 ? EP_DEAD_NO_CAP : 1 + unit_random(MAX_CAPS - 1);
 	}
+	for (int i = 0; i < MAX_CAPS; i++)
+		w->caps[i].live = unit_random(6) == 0;
 	for (int proc = 1; proc <= MAX_PROCS; proc++)
 	{
 		int			n = unit_random(3);
@@ -158,6 +183,15 @@ random_world(World *w)
 	}
 }
 
+/* Has a pool a connection to give, or a place for one? */
+static bool
+can_give(const World *w, const EpDeadPool *pool)
+{
+	bool		place = w->caps[pool->caps[0]].live && (pool->caps[1] == EP_DEAD_NO_CAP || w->caps[pool->caps[1]].live);
+
+	return pool->live || (pool->grows && place);
+}
+
 /* Its connections come back. */
 static void
 give_up(World *w, int proc)
@@ -175,6 +209,9 @@ give_up(World *w, int proc)
 				pool->kept_live = true;
 			else
 				pool->live = true;
+			w->caps[pool->caps[0]].live = true;
+			if (pool->caps[1] != EP_DEAD_NO_CAP)
+				w->caps[pool->caps[1]].live = true;
 		}
 		else
 			w->holds[n++] = w->holds[i];
@@ -196,8 +233,8 @@ is_served(const World *w, const EpDeadWaiter *waiter)
 	const EpDeadPool *pool = &w->pools[waiter->pool];
 
 	if (!waiter->session)
-		return pool->live;
-	return pool->session_live && (pool->live || pool->kept_live);
+		return can_give(w, pool);
+	return pool->session_live && (can_give(w, pool) || pool->kept_live);
 }
 
 /*
@@ -238,7 +275,7 @@ check_world(const World *start, int round)
 {
 	World		found = *start;
 	World		played = *start;
-	int			victim = ep_deadlock_victim(found.pools, MAX_POOLS, found.waiters, found.nwaiters,
+	int			victim = ep_deadlock_victim(found.pools, MAX_POOLS, found.caps, found.waiters, found.nwaiters,
 											found.holds, found.nholds);
 	int			ndead = 0;
 	uint64		youngest = 0;

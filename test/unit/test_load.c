@@ -117,9 +117,53 @@ test_laws(void)
 	}
 }
 
+/* The most of a span that ends now, against a plain record of all changes. */
+static void
+test_peak(void)
+{
+	EpPeak		peak = {0};
+	uint64		now = 1000 * SECOND;
+	uint64		span = 50 * SECOND;
+	int			values[3000];
+	uint64		since[3000];
+	int			value = 0;
+
+	CHECK_INT(ep_peak_of(&peak, 3, span, now), 3, "nothing but the present");
+	for (int i = 0; i < 3000; i++)
+	{
+		int			least = value;
+		int			most = value;
+
+		values[i] = value;
+		since[i] = now;
+		now += unit_random(unit_random(20) == 0 ? 100 * SECOND : 3 * SECOND);
+		/* within the span it must be seen, beyond a part more it must not */
+		for (int j = i; j >= 0; j--)
+		{
+			uint64		until = j == i ? now : since[j + 1];
+
+			if (until + span >= now)
+				least = Max(least, values[j]);
+			if (until + span + 2 * (span / (EP_PEAK_PARTS - 1)) >= now)
+				most = Max(most, values[j]);
+		}
+		CHECK(ep_peak_of(&peak, value, span, now) >= least && ep_peak_of(&peak, value, span, now) <= most,
+			  "round %d: %d, not %d to %d", i, ep_peak_of(&peak, value, span, now), least, most);
+		ep_peak_advance(&peak, value, span, now);
+		value = unit_random(unit_random(10) == 0 ? 100 : 10);
+	}
+	ep_peak_advance(&peak, 90, span, now);
+	CHECK_INT(ep_peak_of(&peak, 1, span, now), 90, "just now");
+	CHECK_INT(ep_peak_of(&peak, 1, span / 2, now), 1, "another span begins anew");
+	CHECK_INT(ep_peak_of(&peak, 1, 0, now), 1, "no span at all");
+	CHECK_INT(ep_peak_of(&peak, 1, span, now + 1000 * SECOND), 1, "long ago");
+	CHECK_INT(ep_peak_of(&peak, 1, span, now - SECOND), 90, "a clock that goes back");
+}
+
 void
 test_load(void)
 {
+	test_peak();
 	test_constant();
 	test_step();
 	test_burst();

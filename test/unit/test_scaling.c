@@ -7,7 +7,7 @@
  */
 #include "postgres.h"
 
-#include "brain/sizing.h"
+#include "brain/scaling.h"
 #include "unit.h"
 
 #define SECOND	UINT64CONST(1000000)
@@ -74,6 +74,10 @@ static const Case cases[] = {
 	0, 0, EP_SCALING_NONE, 0, NEVER, NULL},
 	{"one at a time while attempts fail, which is no new scaling", {DEFAULTS, .failing = true, .size = 5, .leased = 5, LOADS(1, 1, 1)},
 	1, 0, EP_SCALING_NONE, 10, NEVER, BUSY},
+	{"one at a time while it is not known whether a full remote takes more", {DEFAULTS, .asking = true, .size = 5, .leased = 5, .waiting = 4, LOADS(1, 1, 1)},
+	1, 0, EP_SCALING_UP, 10, NEVER, WAITING},
+	{"and none beside that", {DEFAULTS, .asking = true, .size = 6, .leased = 5, .connecting = 1, .waiting = 4, LOADS(1, 1, 1)},
+	0, 0, EP_SCALING_NONE, 0, NEVER, NULL},
 	{"threshold 0: only for waiters", {SETTINGS(true, 3, 0, 0.3, 30), .size = 5, .leased = 5, LOADS(1, 1, 1)},
 	0, 0, EP_SCALING_NONE, 0, NEVER, NULL},
 	{"switched off: nothing ahead", {SETTINGS(false, 3, 0.8, 0.3, 30), .size = 5, .leased = 5, LOADS(1, 1, 1)},
@@ -84,6 +88,20 @@ static const Case cases[] = {
 	5, 0, EP_SCALING_FILL, 5, NEVER, "below min_size"},
 	{"below min_size is none", {DEFAULTS, .size = 1, .idle = 1},
 	1, 0, EP_SCALING_NONE, 2, 1, "below min_size"},
+
+	/* ready ahead of any load */
+	{"the strategy wants more ready: a scaling", {DEFAULTS, .ready = 8, .size = 5, .leased = 2, .idle = 3, LOADS(0.4, 0.4, 0.4)},
+	3, 0, EP_SCALING_UP, 8, NEVER, "the strategy keeps more connections ready"},
+	{"no herd", {DEFAULTS, .ready = 18, .size = 5, .leased = 2, .idle = 3, LOADS(0.4, 0.4, 0.4)},
+	3, 0, EP_SCALING_UP, 8, NEVER, "the strategy keeps more connections ready"},
+	{"they are there", {DEFAULTS, .ready = 5, .size = 5, .leased = 2, .idle = 3, LOADS(0.4, 0.4, 0.4)},
+	0, 0, EP_SCALING_NONE, 0, 4, NULL},
+	{"not right after it shrank, either", {DEFAULTS, .ready = 8, .size = 5, .leased = 2, .idle = 3, .down_at_us = NOW - 29 * SECOND, LOADS(0.4, 0.4, 0.4)},
+	0, 0, EP_SCALING_NONE, 0, NEVER, NULL},
+	{"switched off: nothing is kept ready", {SETTINGS(false, 3, 0.8, 0.3, 30), .ready = 8, .size = 5, .leased = 2, .idle = 3, LOADS(0.4, 0.4, 0.4)},
+	0, 0, EP_SCALING_NONE, 0, NEVER, NULL},
+	{"the load wants as many: that is why", {DEFAULTS, .ready = 8, .size = 5, .leased = 5, LOADS(1, 1, 1)},
+	3, 0, EP_SCALING_UP, 10, NEVER, BUSY},
 
 	/* cool-down */
 	{"not right after it shrank", {DEFAULTS, .size = 5, .leased = 5, .down_at_us = NOW - 29 * SECOND, LOADS(1, 1, 1)},
@@ -123,6 +141,14 @@ static const Case cases[] = {
 	{"threshold 0: never", {SETTINGS(true, 3, 0.8, 0, 30), .size = 15, .idle = 15},
 	0, 0, EP_SCALING_NONE, 0, 12, NULL},
 	{"switched off: never", {SETTINGS(false, 3, 0.8, 0.3, 30), .size = 15, .idle = 15},
+	0, 0, EP_SCALING_NONE, 0, NEVER, NULL},
+	{"not to where the peak of late would scale up again", {DEFAULTS, .size = 15, .idle = 15, .leased_peak = 7},
+	0, 3, EP_SCALING_DOWN, 9, 12, CALM},
+	{"there it stays", {DEFAULTS, .size = 9, .idle = 9, .leased_peak = 7},
+	0, 0, EP_SCALING_NONE, 0, 7, NULL},
+	{"a peak that would not scale up does not matter", {SETTINGS(true, 3, 0, 0.3, 30), .size = 15, .idle = 15, .leased_peak = 12},
+	0, 6, EP_SCALING_DOWN, 3, NEVER, CALM},
+	{"a peak above max_size", {DEFAULTS, .size = 20, .idle = 20, .leased_peak = 19},
 	0, 0, EP_SCALING_NONE, 0, NEVER, NULL},
 	{"only idle ones", {DEFAULTS, .size = 15, .tended = 13, .idle = 2},
 	0, 1, EP_SCALING_DOWN, 3, 12, CALM},
@@ -197,9 +223,19 @@ test_descent(void)
 	}
 }
 
+/* The longest memory is that of the average it goes with. */
+static void
+test_memory(void)
+{
+	CHECK_INT(ep_scaling_memory_us(SECOND), 10 * SECOND, "ten cool-downs");
+	CHECK_INT(ep_scaling_memory_us(30 * SECOND), 300 * SECOND, "five minutes");
+	CHECK_INT(ep_scaling_memory_us(3600 * SECOND), 300 * SECOND, "and no more");
+}
+
 void
 test_scaling(void)
 {
+	test_memory();
 	test_cases();
 	test_ascent();
 	test_descent();

@@ -112,6 +112,7 @@ main(void)
 		{"schedule", test_schedule},
 		{"spin", test_spin},
 		{"strategy", test_strategy},
+		{"limit", test_limit},
 		{"tuner", test_tuner},
 		{"breaker", test_breaker},
 		{"failover", test_failover},

@@ -46,6 +46,7 @@ extern void test_propagate(void);
 extern void test_schedule(void);
 extern void test_spin(void);
 extern void test_strategy(void);
+extern void test_limit(void);
 extern void test_tuner(void);
 extern void test_breaker(void);
 extern void test_failover(void);
