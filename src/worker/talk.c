@@ -226,8 +226,13 @@ read_messages(EpTalk *talk, EpWire *wire)
 	{
 		if (wire->to_skip > 0 && ep_wire_drop_rest(wire) == EP_IO_AGAIN)
 			return EP_TALK_BUSY;
+
+		/*
+		 * The remote may have given its last answer before it got the rest of
+		 * what was left half sent: that must leave before anything else does.
+		 */
 		if (talk->answers == 0 && wire->in_start == wire->in_end)
-			return EP_TALK_DONE;
+			return ep_wire_unsent(wire) ? EP_TALK_BUSY : EP_TALK_DONE;
 		if (!talk->strict && ep_wire_drop_data(wire))
 			continue;
 		if (ep_wire_next_length(wire) > LONGEST_MESSAGE)
@@ -267,6 +272,8 @@ ep_talk_step(EpTalk *talk, EpWire *wire)
 				(void) read_messages(talk, wire);
 			return lost(talk, "could not send to the remote server");
 		}
+		if (talk->answers == 0 && !ep_wire_unsent(wire))
+			continue;
 		io = ep_wire_fill(wire);
 		if (io == EP_IO_AGAIN)
 			return EP_TALK_BUSY;

@@ -237,6 +237,23 @@ foreach my $copy (sort keys %copies)
 	left_nothing($remote_pid, "$copy, by a backend that is terminated");
 }
 
+# The remote has answered before the rest of what was half sent could leave, and
+# somebody waits: the rest leaves before anything that is run next.
+foreach my $round (1 .. 10)
+{
+	my $victim = start_session($local);
+	my $victim_pid = $victim->query_safe('SELECT pg_backend_pid()');
+
+	begin_query($victim, "SELECT $copies{'copy_to, blocked by the remote'}");
+	$local->poll_query_until('postgres', "SELECT count(*) = 1 FROM enhanced_pool.leases WHERE pid = $victim_pid AND state = 'active' AND query LIKE 'COPY%'");
+	begin_query($session, "SELECT * FROM enhanced_pool.execute('one', 'SELECT pg_backend_pid()') AS t(pid int)");
+	$local->poll_query_until('postgres', "SELECT count(*) = 1 FROM enhanced_pool.waiters WHERE pool = 'one'");
+	$local->safe_psql('postgres', "SELECT pg_terminate_backend($victim_pid)");
+	eval { end_query($victim); };
+	eval { $victim->quit; };
+	is((end_query($session))[0], $remote_pid, "copy_to is cut off, and somebody waits: the same connection ($round)");
+}
+
 # --------------------------------------------------- few connections, many copies
 
 # The local query takes a connection of the same pool: there are two.

@@ -74,8 +74,11 @@ sub run
 {
 	my ($session, $sql) = @_;
 
-	begin_query($session, $sql);
-	return end_query($session);
+	my $out = $session->query($sql);
+	my $err = $session->{stderr};
+
+	$session->{stderr} = '';
+	return ($out, $err);
 }
 
 # A session of the local server that has begun, with a row of its own on each side.
