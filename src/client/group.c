@@ -694,7 +694,7 @@ sort_operations(Loop *loop)
 		if (member->ref->autocommit)
 			continue;
 		member->kind = EP_KIND_SESSION;
-		ep_seats_inherit(&member->seats, member->ref);
+		ep_seats_inherit(&member->seats, member->ref, group->max_parallel);
 		member->inherited = member->seats.n;
 	}
 }

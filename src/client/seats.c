@@ -40,14 +40,14 @@ ep_seats_add(EpSeats *seats, EpLease *lease)
 	seats->ndraining += seat->draining;
 }
 
-/* The sessions that earlier groups of this transaction have left on that pool. */
+/* The sessions that earlier groups of this transaction have left on that pool: the first ones, so that they are the same each time. */
 void
-ep_seats_inherit(EpSeats *seats, const EpPoolRef *ref)
+ep_seats_inherit(EpSeats *seats, const EpPoolRef *ref, int most)
 {
 	int			n;
 	EpLease   **leases = ep_session_free_ones(ref, &n);
 
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < Min(n, most); i++)
 		ep_seats_add(seats, leases[i]);
 }
 

@@ -32,7 +32,7 @@ typedef struct EpSeats
 	int			max;
 } EpSeats;
 
-extern void ep_seats_inherit(EpSeats *seats, const EpPoolRef *ref);
+extern void ep_seats_inherit(EpSeats *seats, const EpPoolRef *ref, int most);
 extern void ep_seats_add(EpSeats *seats, EpLease *lease);
 extern EpLease *ep_seats_take(EpSeats *seats);
 extern bool ep_seats_drain(EpSeats *seats);
