@@ -693,7 +693,7 @@ ep_batch_acquire(EpPoolRef *ref, const char *name, uint64 deadline_us)
 		return ep_lease_acquire(ref, EP_KIND_STATEMENT, timeout, false, name);
 	if (wait_event == 0)
 		wait_event = ep_wait_event_compat("EnhancedPoolTransaction");
-	wait = ep_acquire_begin(ref, name);
+	wait = ep_acquire_begin(ref, EP_KIND_STATEMENT, name);
 	for (;;)
 	{
 		uint64		now;

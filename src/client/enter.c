@@ -8,7 +8,7 @@
  * only disturb by shutting the socket down, which the reader sees.  So between
  * enter and leave nobody else touches the session.
  *
- * A statement whose answer nobody waits for any more (cut_exchange in lease.c)
+ * A statement whose answer nobody waits for any more (ep_lease_cut)
  * is read to its end here, where one may wait and be interrupted, and not in
  * the abort callback, where one may not.
  *
@@ -216,13 +216,13 @@ drop_received(EpLease *lease)
 	return true;
 }
 
-/* Receive more, waiting for it if need be. */
-static void
-receive(EpLease *lease)
+/* Send and receive what can be.  Returns false if that is nothing, and what is to be waited for. */
+static bool
+receive(EpLease *lease, uint32 *events)
 {
 	EpWire	   *wire = &lease->desc->wire;
-	uint32		events = WL_SOCKET_READABLE;
 
+	*events = WL_SOCKET_READABLE;
 	if (ep_wire_unsent(wire))
 	{
 		EpIo		io = ep_wire_flush(wire);
@@ -230,18 +230,16 @@ receive(EpLease *lease)
 		if (io == EP_IO_ERROR)
 			ep_raise_lost(lease, "The connection was closed.");
 		if (io == EP_IO_AGAIN)
-			events |= WL_SOCKET_WRITEABLE;
+			*events |= WL_SOCKET_WRITEABLE;
 	}
 	switch (ep_wire_fill(wire))
 	{
 		case EP_IO_OK:
-			break;
+			return true;
 		case EP_IO_AGAIN:
-			(void) ep_descriptor_wait(lease->desc, events, -1);
-			break;
+			return false;
 		case EP_IO_EOF:
 			ep_raise_lost(lease, "The remote server closed the connection.");
-			break;
 		default:
 			errno = wire->saved_errno;
 			ep_raise_lost(lease, psprintf("Could not receive: %m."));
@@ -283,12 +281,9 @@ send_rest(EpLease *lease)
 	}
 }
 
-/*
- * Read the answer of a statement that was given up to its end, so that the
- * remote is at rest.  Interruptible: the next attempt goes on from there.
- */
+/* See to it that the answer has an end. */
 static void
-drain(EpLease *lease)
+begin_drain(EpLease *lease)
 {
 	EpWire	   *wire = &lease->desc->wire;
 
@@ -300,21 +295,41 @@ drain(EpLease *lease)
 		lease->syncs++;
 		lease->need_sync = false;
 	}
+}
+
+/* Is there still an end to be expected?  Raises if not. */
+static void
+check_drain(EpLease *lease)
+{
+	ep_check_terminated(lease);
+
+	/*
+	 * the worker wakes us when it ends: without a cancel this may take for
+	 * ever
+	 */
+	if (lease->cancel_sent)
+		check_canceller(lease);
+}
+
+/*
+ * Read the answer of a statement that was given up to its end, so that the
+ * remote is at rest.  Interruptible: the next attempt goes on from there.
+ */
+static void
+drain(EpLease *lease)
+{
+	uint32		events;
+
+	begin_drain(lease);
 	while (!drop_received(lease))
 	{
 		CHECK_FOR_INTERRUPTS();
-		ep_check_terminated(lease);
-
-		/*
-		 * the worker wakes us when it ends: without a cancel this may take
-		 * for ever
-		 */
-		if (lease->cancel_sent)
-			check_canceller(lease);
-		receive(lease);
+		check_drain(lease);
+		if (!receive(lease, &events))
+			(void) ep_descriptor_wait(lease->desc, events, -1);
 	}
 	send_rest(lease);
-	ep_wire_shrink(wire);
+	ep_wire_shrink(&lease->desc->wire);
 	lease->need_drain = false;
 }
 
@@ -431,6 +446,46 @@ ep_lease_leave(EpLease *lease)
 	}
 	if (lease->kind != EP_KIND_STATEMENT)
 		flush_now(lease);
+}
+
+/*
+ * After ep_lease_cut, without waiting: take what has come of the answer of the
+ * statement that was given up.  Returns true when the lease may be used again
+ * without waiting for anything, or never had to be drained; until then the
+ * caller waits for *events of its socket or its own latch, and looks for
+ * interrupts.  Not for a lease on which a COPY was under way.  Raises 08006,
+ * 57P01, 25P03 and 25P04.
+ */
+bool
+ep_lease_drain_poll(EpLease *lease, uint32 *events)
+{
+	bool		dead;
+
+	*events = WL_SOCKET_READABLE;
+	if (!lease->need_drain)
+		return true;
+	begin_drain(lease);
+	while (!drop_received(lease))
+	{
+		check_drain(lease);
+		if (!receive(lease, events))
+			return false;
+	}
+	if (lease->cancel_sent)
+	{
+		if (withdraw_cancel(lease, &dead))
+		{
+			check_canceller(lease);
+			return false;
+		}
+		if (dead)
+			ep_raise_lost(lease, "It has ended, or a cancel request that got no answer may still arrive.");
+		lease->cancel_sent = false;
+	}
+	ep_wire_shrink(&lease->desc->wire);
+	lease->need_drain = false;
+	ep_lease_leave(lease);
+	return true;
 }
 
 /* The connection must not be used again: it is ended when the lease is given back. */

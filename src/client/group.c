@@ -20,6 +20,16 @@
  * will end by itself; the group never keeps one while it waits for another.
  * Hence groups cannot wait for each other, nor a group for itself.
  *
+ * Sessions.  On a pool with autocommit off the operations belong to the local
+ * transaction, so their connections are sessions, which stay until its end.
+ * That is where the above does not hold.  A group goes on with what it has: when
+ * an operation has ended and no further connection is to be had at once, the
+ * next one runs on the same session (seats.c), each in a savepoint of its own.
+ * So one session is enough, and a group never waits for itself; it may wait for
+ * another transaction with all that it holds, which is found as any deadlock
+ * over leases.  What refuses more connections refuses nothing while the group
+ * has one.
+ *
  * A pool's acquire_timeout runs while the group waits for a connection of it
  * and has none.  What refuses one (time-out, breaker, no remote, a deadlock
  * over leases that the session holds besides) fails all of the pool's operations
@@ -42,6 +52,8 @@
 #include "client/classify.h"
 #include "client/fetch.h"
 #include "client/group.h"
+#include "client/seats.h"
+#include "client/session.h"
 #include "client/turn.h"
 #include "compat.h"
 
@@ -62,6 +74,10 @@ typedef struct EpMember
 	int			nwaits;
 	EpAcquire **waits;			/* room for as many as there are operations */
 	bool		held_back;		/* no place in its queue: until something has happened */
+	EpLeaseKind kind;			/* what its operations run on */
+	EpSeats		seats;			/* sessions that have nothing to do */
+	int			inherited;		/* of earlier groups, to be used before others are looked for */
+	bool		no_more;		/* it gets no other connections than those it has */
 	uint64		deadline_us;	/* until when a first connection is waited for */
 } EpMember;
 
@@ -122,8 +138,18 @@ end_running(Loop *loop, EpOperation *op, EpCaught *caught)
 	if (--member->nrunning == 0)
 		member->deadline_us = 0;
 	/* in the middle of its answer: the worker has it cancelled and drained */
-	ep_lease_release(lease);
+	if (lease->session == NULL)
+		ep_lease_release(lease);
+	else if (ep_session_end_operation(lease, caught != NULL))
+		ep_seats_add(&member->seats, lease);
 	settle(loop, op, caught);
+}
+
+/* How many connections of the pool the group has. */
+static int
+owned(const Member *member)
+{
+	return member->nrunning + member->seats.n;
 }
 
 static void
@@ -176,6 +202,12 @@ do_start(void *arg)
 
 	if (op->receiver == NULL)
 		op->receiver = step->loop->group->make_receiver(op);
+	if (op->lease->kind == EP_KIND_SESSION)
+	{
+		if (op->lease->session == NULL)
+			ep_session_of_group(op->lease);
+		ep_session_begin_operation(op->lease);
+	}
 	op->exchange = ep_exchange_start(op->lease, op->sql, op->params, op->receiver);
 	MemoryContextSwitchTo(caller);
 }
@@ -246,6 +278,8 @@ possible_size(const Member *member)
 
 	LWLockAcquire(&pool->lock, LW_SHARED);
 	most = ep_pool_most(pool);
+	if (member->kind == EP_KIND_SESSION)
+		most = Min(most, ep_sessions_limit(pool));
 	LWLockRelease(&pool->lock);
 	return Max(most, 1);
 }
@@ -255,9 +289,9 @@ do_acquire(void *arg)
 {
 	Step	   *step = arg;
 	Member	   *member = step->member;
-	bool		alone = member->nrunning == 0 && member->nwaits <= 1;
+	bool		alone = owned(member) == 0 && member->nwaits <= 1;
 
-	if (member->nrunning > 0)
+	if (owned(member) > 0)
 		member->deadline_us = PG_UINT64_MAX;
 	else if (member->deadline_us == 0 || member->deadline_us == PG_UINT64_MAX)
 	{
@@ -291,7 +325,13 @@ step_wait(Loop *loop, Member *member, int i)
 	if (caught)
 	{
 		SetLatch(MyLatch);		/* it may have been reset */
-		refuse_pending(loop, member, caught);
+		if (member->kind == EP_KIND_SESSION && owned(member) > 0)
+		{
+			member->no_more = true;
+			end_waits(loop, member);
+		}
+		else
+			refuse_pending(loop, member, caught);
 		return false;
 	}
 	end_wait(loop, member, i);
@@ -302,12 +342,13 @@ step_wait(Loop *loop, Member *member, int i)
 	return false;
 }
 
-/* Can the pool's pending operations use one more wait? */
+/* Can the pool's pending operations use one more wait?  Sessions that are not busy are connections, too. */
 static bool
 wants_wait(const Loop *loop, const Member *member, int most)
 {
 	return !member->held_back && member->nwaits < member->npending &&
-		member->nwaits + member->nrunning < most &&
+		(!member->no_more || owned(member) == 0) &&
+		member->nwaits + owned(member) < Min(most, loop->group->max_parallel) &&
 		loop->nwaits + loop->nrunning < loop->group->max_parallel;
 }
 
@@ -315,14 +356,54 @@ wants_wait(const Loop *loop, const Member *member, int most)
 static void
 begin_wait(Loop *loop, Member *member)
 {
-	member->waits[member->nwaits++] = ep_acquire_begin(member->ref, loop->group->name);
+	member->waits[member->nwaits++] = ep_acquire_begin(member->ref, member->kind, loop->group->name);
 	loop->nwaits++;
 	(void) step_wait(loop, member, member->nwaits - 1);
 }
 
+/*
+ * Begin an operation on a session that the group has, if there is one.  It takes
+ * the place of a wait, where one too many would be left.
+ */
+static bool
+use_seat(Loop *loop, Member *member)
+{
+	EpLease    *lease;
+
+	if (member->nwaits == 0 && loop->nwaits + loop->nrunning >= loop->group->max_parallel)
+		return false;
+	lease = ep_seats_take(&member->seats);
+	if (lease == NULL)
+		return false;
+	if (member->nwaits == member->npending || loop->nwaits + loop->nrunning >= loop->group->max_parallel)
+		end_wait(loop, member, member->nwaits - 1);
+	start_operation(loop, member, lease);
+	return true;
+}
+
+/* Begin one operation of the pool, or one more wait for a connection.  Returns false if neither can be. */
+static bool
+begin_one(Loop *loop, Member *member)
+{
+	if (member->npending == 0)
+		return false;
+	CHECK_FOR_INTERRUPTS();
+	if (member->inherited > 0 && use_seat(loop, member))
+	{
+		member->inherited--;
+		return true;
+	}
+	if (wants_wait(loop, member, possible_size(member)))
+	{
+		begin_wait(loop, member);
+		return true;
+	}
+	return use_seat(loop, member);
+}
+
 /* Begin what can be begun: one of each pool after the other, so that max_parallel is shared. */
 static void
-begin_waits(Loop *loop)
+begin_all(Loop *loop)
 {
 	bool		begun = true;
 
@@ -332,15 +413,7 @@ begin_waits(Loop *loop)
 	{
 		begun = false;
 		for (int i = 0; i < loop->nmembers; i++)
-		{
-			Member	   *member = &loop->members[i];
-
-			if (member->npending == 0 || !wants_wait(loop, member, possible_size(member)))
-				continue;
-			CHECK_FOR_INTERRUPTS();
-			begin_wait(loop, member);
-			begun = true;
-		}
+			begun |= begin_one(loop, &loop->members[i]);
 	}
 }
 
@@ -445,6 +518,16 @@ free_set(Loop *loop)
 	loop->set = NULL;
 }
 
+static int
+count_draining(const Loop *loop)
+{
+	int			n = 0;
+
+	for (int i = 0; i < loop->nmembers; i++)
+		n += loop->members[i].seats.ndraining;
+	return n;
+}
+
 /* The set has a descriptor of its own, which is reserved by itself, raising an error if there is none: make sure that there is. */
 static void
 make_set(Loop *loop)
@@ -452,11 +535,13 @@ make_set(Loop *loop)
 	free_set(loop);
 	ep_descriptor_reserve();
 	ReleaseExternalFD();
-	loop->set = ep_create_wait_event_set_compat(loop->nrunning + 2);
+	loop->set = ep_create_wait_event_set_compat(loop->nrunning + count_draining(loop) + 2);
 	(void) AddWaitEventToSet(loop->set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	(void) AddWaitEventToSet(loop->set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	for (int i = 0; i < loop->group->n; i++)
 		loop->group->ops[i].position = -1;
+	for (int i = 0; i < loop->nmembers; i++)
+		ep_seats_leave_set(&loop->members[i].seats);
 	loop->set_fits = true;
 }
 
@@ -480,6 +565,8 @@ fit_set(Loop *loop)
 			ModifyWaitEvent(loop->set, op->position, events, NULL);
 		op->events = events;
 	}
+	for (int i = 0; i < loop->nmembers; i++)
+		ep_seats_fit_set(&loop->members[i].seats, loop->set);
 }
 
 /* An operation whose connection is to be ended, or whose time is up, is told so by its next step. */
@@ -518,7 +605,7 @@ wait_and_act(Loop *loop)
 	if (next != PG_UINT64_MAX)
 		ms = next > now ? (long) Min((next - now + 999) / 1000, (uint64) INT_MAX) : 0;
 	fit_set(loop);
-	ep_acquire_under_way(loop->nrunning);
+	ep_acquire_under_way(loop->nrunning + count_draining(loop));
 	n = WaitEventSetWait(loop->set, ms, happened, lengthof(happened), wait_event);
 	for (int i = 0; i < n; i++)
 		latch = latch || (happened[i].events & WL_LATCH_SET) != 0;
@@ -535,6 +622,11 @@ wait_and_act(Loop *loop)
 			step_operation(loop, op);
 	}
 	step_the_troubled(loop);
+	for (int i = 0; i < loop->nmembers; i++)
+	{
+		if (ep_seats_drain(&loop->members[i].seats))
+			loop->set_fits = false;
+	}
 	if (latch || ep_now_us() >= next)
 	{
 		loop->next_look = ep_now_us() + LOOK_MS * 1000;
@@ -550,7 +642,7 @@ run(Loop *loop)
 		CHECK_FOR_INTERRUPTS();
 		if (ep_now_us() >= loop->deadline_us)
 			expire(loop);
-		begin_waits(loop);
+		begin_all(loop);
 		if (loop->npending == 0 && loop->nrunning == 0)
 			return;
 		wait_and_act(loop);
@@ -595,7 +687,16 @@ sort_operations(Loop *loop)
 		loop->npending++;
 	}
 	for (int i = 0; i < loop->nmembers; i++)
-		loop->members[i].waits = palloc(loop->members[i].npending * sizeof(EpAcquire *));
+	{
+		Member	   *member = &loop->members[i];
+
+		member->waits = palloc(member->npending * sizeof(EpAcquire *));
+		if (member->ref->autocommit)
+			continue;
+		member->kind = EP_KIND_SESSION;
+		ep_seats_inherit(&member->seats, member->ref, group->max_parallel);
+		member->inherited = member->seats.n;
+	}
 }
 
 static void
@@ -604,7 +705,7 @@ do_check(void *arg)
 	EpOperation *op = ((Step *) arg)->op;
 	EpTextClass class = ep_classify(op->sql);
 
-	ep_exchange_check(op->ref->name, EP_KIND_STATEMENT, &class);
+	ep_exchange_check(op->ref->name, op->ref->autocommit ? EP_KIND_STATEMENT : EP_KIND_SESSION, &class);
 }
 
 /* Find what cannot be run from its text alone: such operations have failed then, and are not begun. */
@@ -623,7 +724,8 @@ ep_group_check(EpGroup *group)
 }
 
 /*
- * Run the operations to their end, or to that of the time allowed.  What came
+ * Run the operations to their end, or to that of the time allowed.  On pools
+ * with autocommit off they belong to the local transaction.  What came
  * of each is in it afterwards, errors included; results live in the current
  * memory context.  Called in a transaction with no lock held.  Raises what
  * interrupts raise, what ep_pool_ref_refresh does when a pool was altered

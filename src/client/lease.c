@@ -15,7 +15,7 @@
  * dead, cancel_busy and struck under the pool's lock, and may change the lease
  * word from RESTING to REVOKED.  Everything in EpLease is this process's own.
  *
- * What runs at abort and exit (ep_lease_give_back, cut_exchange and what they
+ * What runs at abort and exit (ep_lease_give_back, ep_lease_cut and what they
  * call) takes one LWLock at a time, sends at most once without blocking,
  * allocates nothing, raises nothing and waits for nobody.
  *
@@ -648,12 +648,12 @@ leave_struck(EpLease *lease)
 }
 
 /*
- * A lease outlives the (sub)transaction in which its exchange was under way.
- * Nobody reads the answer any more: have it cancelled now, and read to its end
- * before the next use (ep_lease_enter).
+ * A lease outlives the (sub)transaction or the operation of which its exchange
+ * was under way.  Nobody reads the answer any more: have it cancelled now, and
+ * read to its end before the next use (ep_lease_enter).  Raises nothing.
  */
-static void
-cut_exchange(EpLease *lease)
+void
+ep_lease_cut(EpLease *lease)
 {
 	uint64		word = EP_LW(lease->conn_id, ep_my_procno_compat(), EP_LW_IN_EXCHANGE);
 
@@ -704,7 +704,7 @@ end_transaction(bool commit)
 		}
 		lease->subid = InvalidSubTransactionId;
 		if (!commit && (lease->pending == NULL || lease->use_subid != InvalidSubTransactionId))
-			cut_exchange(lease);
+			ep_lease_cut(lease);
 		lease->use_subid = InvalidSubTransactionId;
 	}
 }
@@ -767,7 +767,7 @@ abort_subtransaction(SubTransactionId mine)
 		if (lease->subid == mine)
 			ep_lease_give_back(lease);
 		else if (lease->use_subid == mine)
-			cut_exchange(lease);
+			ep_lease_cut(lease);
 	}
 }
 

@@ -98,6 +98,8 @@ extern void ep_lease_check_not_in_use(const EpLease *lease);
 
 /* Around each exchange. */
 extern void ep_lease_enter(EpLease *lease);
+extern bool ep_lease_drain_poll(EpLease *lease, uint32 *events);
+extern void ep_lease_cut(EpLease *lease);
 extern void ep_lease_leave(EpLease *lease);
 extern void ep_lease_mark_broken(EpLease *lease);
 extern void ep_lease_request_cancel(EpLease *lease);
@@ -126,7 +128,7 @@ typedef enum EpAcquireState
 } EpAcquireState;
 
 typedef struct EpAcquire EpAcquire;
-extern EpAcquire *ep_acquire_begin(EpPoolRef *ref, const char *name);
+extern EpAcquire *ep_acquire_begin(EpPoolRef *ref, EpLeaseKind kind, const char *name);
 extern EpAcquireState ep_acquire_step(EpAcquire *w, uint64 deadline_us, bool optional, EpLease **lease);
 extern void ep_acquire_renew(EpAcquire *w);
 extern void ep_acquire_end(EpAcquire *w);

@@ -128,7 +128,7 @@ find(const EpPoolRef *ref, const char *name)
 	{
 		EpSession  *s = dlist_container(EpSession, node, it.cur);
 
-		if (s->lease && s->lease->pool == ref->pool && s->lease->role == ref->role &&
+		if (s->lease && !s->group && s->lease->pool == ref->pool && s->lease->role == ref->role &&
 			strcmp(s->lease->name, cut) == 0)
 			return s;
 	}
@@ -150,6 +150,33 @@ check_same(const EpSession *s, int isolation, int read_only)
 			 errhint("Give this one another name.")));
 }
 
+/* A session without a lease, in no list yet. */
+static EpSession *
+make(int isolation, int read_only)
+{
+	EpSession  *s = MemoryContextAllocZero(TopTransactionContext, sizeof(EpSession));
+
+	s->isolation = isolation < 0 ? local_isolation() : isolation;
+	s->read_only = read_only;
+	s->read_only_at = -1;
+	return s;
+}
+
+/* From now on the lease is that session's, and ends with the transaction. */
+static EpLease *
+enter(EpSession *s, EpLease *lease)
+{
+	s->lease = lease;
+	s->ref = lease->ref;
+	s->number = lease->number;
+	s->home = lease->subid;
+	lease->session = s;
+	if (dlist_is_empty(&sessions))
+		nlevels = 0;			/* what is open now is not below this one */
+	dlist_push_tail(&sessions, &s->node);
+	return lease;
+}
+
 /*
  * The session of that name (NULL: without one) on that pool: the one that the
  * transaction has for the pool reference's role, or a new one that belongs to
@@ -163,7 +190,6 @@ EpLease *
 ep_session_open(EpPoolRef *ref, int isolation, int read_only, double timeout_s, const char *name)
 {
 	EpSession  *s;
-	EpLease    *lease;
 
 	check_options(isolation, read_only);
 	s = find(ref, name);
@@ -179,20 +205,8 @@ ep_session_open(EpPoolRef *ref, int isolation, int read_only, double timeout_s, 
 		return s->lease;
 	}
 
-	s = MemoryContextAllocZero(TopTransactionContext, sizeof(EpSession));
-	s->isolation = isolation < 0 ? local_isolation() : isolation;
-	s->read_only = read_only;
-	s->read_only_at = -1;
-	lease = ep_lease_acquire(ref, EP_KIND_SESSION, timeout_s, false, name);
-	s->lease = lease;
-	s->ref = lease->ref;
-	s->number = lease->number;
-	s->home = lease->subid;
-	lease->session = s;
-	if (dlist_is_empty(&sessions))
-		nlevels = 0;			/* what is open now is not below this one */
-	dlist_push_tail(&sessions, &s->node);
-	return lease;
+	s = make(isolation, read_only);
+	return enter(s, ep_lease_acquire(ref, EP_KIND_SESSION, timeout_s, false, name));
 }
 
 /* Has the session a remote transaction that only the end of the local one may end? */
@@ -200,6 +214,103 @@ bool
 ep_session_has_begun(const EpLease *lease)
 {
 	return lease->session != NULL && lease->session->begun;
+}
+
+/* ------------------------------------------------- operations of groups */
+
+/*
+ * A lease of kind EP_KIND_SESSION that a group got: a session from now on, which
+ * belongs to the subtransaction that acquired it, and which no name stands for.
+ * Raises 25P01 while the transaction is being committed; the lease is none then.
+ */
+void
+ep_session_of_group(EpLease *lease)
+{
+	EpSession  *s;
+
+	check_options(-1, -1);
+	s = make(-1, -1);
+	s->group = true;
+	(void) enter(s, lease);
+}
+
+/*
+ * The sessions of earlier groups of this transaction that the pool reference's
+ * role may go on using, *n of them, in the current memory context.  The answer
+ * of what was given up on them may still have to be drained.
+ */
+EpLease **
+ep_session_free_ones(const EpPoolRef *ref, int *n)
+{
+	EpLease   **found = NULL;
+	dlist_iter	it;
+
+	*n = 0;
+	dlist_foreach(it, &sessions)
+	{
+		EpSession  *s = dlist_container(EpSession, node, it.cur);
+		EpLease    *lease = s->lease;
+
+		if (!s->group || lease == NULL || lease->pool != ref->pool || lease->role != ref->role ||
+			lease->broken || lease->in_use || lease->pending || lease->copy_in ||
+			ep_conns[lease->slot].struck != EP_STRUCK_NOT || ep_conns[lease->slot].terminated)
+			continue;
+		if ((*n & (*n - 1)) == 0)
+			found = found ? repalloc(found, 2 * *n * sizeof(EpLease *)) : palloc(sizeof(EpLease *));
+		found[(*n)++] = lease;
+	}
+	return found;
+}
+
+/* The next statement on the session is an operation, which will end with ep_session_end_operation. */
+void
+ep_session_begin_operation(EpLease *lease)
+{
+	lease->session->operation = true;
+}
+
+/*
+ * An operation has ended, or was given up in the middle: then the rest of its
+ * answer is left to be drained.  One that failed is undone before the next
+ * statement, or COMMIT.  Returns whether the session may be used again, as far
+ * as is known.  If not, the transaction cannot be committed any more, unless
+ * the session never did anything that counts: then it is given back, and
+ * nothing is lost.  Raises nothing.
+ */
+bool
+ep_session_end_operation(EpLease *lease, bool failed)
+{
+	EpSession  *s = lease->session;
+	EpLevelEnd	end = failed ? EP_LEVEL_ABORTED : EP_LEVEL_COMMITTED;
+	bool		lost;
+
+	s->operation = false;
+	for (int i = 0; i < s->nsavepoints; i++)
+	{
+		if (s->savepoints[i].operation && s->savepoints[i].end == EP_LEVEL_OPEN)
+			s->savepoints[i].end = end;
+	}
+	for (int i = s->next_op; i < s->nops; i++)
+	{
+		if (s->ops[i].savepoint.operation)
+			s->ops[i].savepoint.end = end;
+	}
+	s->worked |= !failed;
+	if (failed)
+	{
+		ep_lease_forget_settings(lease);	/* they are undone with it */
+		ep_lease_cut(lease);
+	}
+	lost = lease->broken || ep_conns[lease->slot].terminated;
+	if (ep_conns[lease->slot].struck != EP_STRUCK_NOT)
+		return false;
+	if (!s->worked && (lost || lease->need_drain))
+	{
+		s->begun = false;
+		ep_lease_release(lease);
+		return false;
+	}
+	return !lost;
 }
 
 static void
@@ -228,7 +339,7 @@ ep_session_lease_gone(EpLease *lease)
 static void
 make_room(EpSession *s)
 {
-	int			most = 6 + nlevels;
+	int			most = 7 + nlevels;
 
 	if (s->max_ops < most)
 	{
@@ -237,7 +348,7 @@ make_room(EpSession *s)
 	}
 
 	/* a step that enters a savepoint must not allocate */
-	most = s->nsavepoints + nlevels;
+	most = s->nsavepoints + nlevels + 1;
 	if (s->max_savepoints < most)
 	{
 		if (s->savepoints)
@@ -327,6 +438,19 @@ put_rollback(EpTurn *turn, EpSession *s)
 }
 
 /*
+ * An operation of a group can be undone alone.  Its savepoint is as that of a
+ * subtransaction which ends with the operation (ep_session_end_operation).
+ */
+static void
+put_operation(EpTurn *turn, EpSession *s, int place)
+{
+	EpSessionOp *op = put(turn, s, OP_SAVEPOINT, place, psprintf("SAVEPOINT ep_s%d", place + 1));
+
+	op->savepoint.subid = GetCurrentSubTransactionId();
+	op->savepoint.operation = true;
+}
+
+/*
  * Make the savepoints of the remote those of the open subtransactions, with
  * what was done in others kept or undone.  The last one that is rolled back
  * to may serve the next subtransaction, as in a loop around an exception block
@@ -352,6 +476,9 @@ put_levels(EpTurn *turn, EpSession *s)
 		put(turn, s, OP_SAVEPOINT, kept, psprintf("SAVEPOINT ep_s%d", kept + 1))->savepoint.subid = levels[level];
 	if (s->begun && s->read_only < 0 && !read_only && local_read_only())
 		put(turn, s, OP_READ_ONLY, 0, "SET TRANSACTION READ ONLY");
+	if (s->operation)
+		put_operation(turn, s, kept);
+	s->operation = false;
 }
 
 /* Has the remote ended the transaction, without an answer that says so? */
@@ -455,8 +582,9 @@ end_level(EpSession *s, SubTransactionId subid, EpLevelEnd end)
 {
 	for (int i = s->nsavepoints - 1; i >= 0 && s->savepoints[i].subid >= subid; i--)
 	{
+		/* an operation that failed in it has failed, whatever becomes of it */
 		if (s->savepoints[i].subid == subid)
-			s->savepoints[i].end = end;
+			s->savepoints[i].end = Max(s->savepoints[i].end, end);
 	}
 	for (int i = s->next_op; i < s->nops; i++)
 	{

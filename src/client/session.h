@@ -26,6 +26,7 @@ typedef struct EpSavepoint
 {
 	SubTransactionId subid;
 	EpLevelEnd	end;
+	bool		operation;		/* of one operation of a group, which ran in subid */
 } EpSavepoint;
 
 typedef struct EpSessionOp EpSessionOp;
@@ -40,6 +41,9 @@ typedef struct EpSession
 	SubTransactionId home;		/* the subtransaction that it belongs to: if that aborts it is gone */
 	int			isolation;		/* XACT_READ_COMMITTED or more */
 	int			read_only;		/* as asked for: 1, 0, or -1 for what the local transaction is */
+	bool		group;			/* serves operations of groups, and is nobody's by its name */
+	bool		operation;		/* the next statement is one of those, and gets a savepoint of its own */
+	bool		worked;			/* one of them has succeeded */
 
 	/* what the remote has confirmed */
 	bool		begun;			/* its transaction is open, or was until the connection was lost */
@@ -57,6 +61,10 @@ typedef struct EpSession
 
 extern EpLease *ep_session_open(EpPoolRef *ref, int isolation, int read_only, double timeout_s, const char *name);
 extern bool ep_session_has_begun(const EpLease *lease);
+extern void ep_session_of_group(EpLease *lease);
+extern EpLease **ep_session_free_ones(const EpPoolRef *ref, int *n);
+extern void ep_session_begin_operation(EpLease *lease);
+extern bool ep_session_end_operation(EpLease *lease, bool failed);
 extern void ep_session_lease_gone(EpLease *lease);
 extern void ep_session_prelude(EpTurn *turn);
 extern void ep_session_confirm(EpLease *lease);

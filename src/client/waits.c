@@ -125,17 +125,18 @@ ep_acquire_abandon(SubTransactionId subid)
 
 /*
  * A wait for a connection of a pool that goes on while this process does other
- * things, of ep_pool_ref's role and for one statement.  name may be NULL; it
- * lives in the current memory context until ep_acquire_end, which must be
+ * things, of ep_pool_ref's role and for a lease of that kind.  name may be NULL;
+ * it lives in the current memory context until ep_acquire_end, which must be
  * called but after an error that ends the (sub)transaction.  Nothing is
  * acquired, joined or raised yet.
  */
 EpAcquire *
-ep_acquire_begin(EpPoolRef *ref, const char *name)
+ep_acquire_begin(EpPoolRef *ref, EpLeaseKind kind, const char *name)
 {
 	EpAcquire  *w = palloc0(sizeof(EpAcquire));
 
 	w->a.ref = ref;
+	w->a.kind = kind;
 	w->a.timeout_s = ep_ref_acquire_timeout(ref);
 	w->a.begin_us = ep_now_us();
 	if (name)
@@ -178,7 +179,7 @@ ep_acquire_step(EpAcquire *w, uint64 deadline_us, bool optional, EpLease **lease
 	w->a.optional = optional;
 	for (;;)
 	{
-		EpLease    *found = ep_lease_prepare(w->a.ref, EP_KIND_STATEMENT, false,
+		EpLease    *found = ep_lease_prepare(w->a.ref, w->a.kind, false,
 											 w->name[0] != '\0' ? w->name : NULL);
 		Picture		picture;
 		Verdict		verdict = look_once(w, found, &picture);

@@ -125,28 +125,9 @@ put_results(FunctionCallInfo fcinfo, const EpGroup *group)
 	}
 }
 
-/*
- * Raise 0A000 if operations would have to be committed with the local
- * transaction: each runs on a connection of its own, and commits by itself.
- */
-static void
-check_autocommit(const EpGroup *group)
-{
-	for (int i = 0; i < group->n; i++)
-	{
-		if (!group->ops[i].ref->autocommit)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("operations that run at the same time are not possible on pool \"%s\" with autocommit off",
-							group->ops[i].ref->name),
-					 errhint("Use enhanced_pool.run_in_transaction, or sessions of different names.")));
-	}
-}
-
 static void
 run_group(FunctionCallInfo fcinfo, EpGroup *group, bool capture)
 {
-	check_autocommit(group);
 	group->make_receiver = receive_json;
 	group->collect = collect_json;
 	ep_group_check(group);
@@ -349,7 +330,6 @@ enhanced_pool_broadcast_as(PG_FUNCTION_ARGS)
 	arg_broadcast(fcinfo, 1, &group);
 	for (int i = 0; i < group.n; i++)
 		group.ops[i].receiver = ep_receive_spool();
-	check_autocommit(&group);
 	ep_group_check(&group);
 	ep_group_raise(&group, true);
 	ep_group_run(&group);

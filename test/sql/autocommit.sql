@@ -83,8 +83,101 @@ SELECT enhanced_pool.copy_from('tx', 'SELECT a FROM moved WHERE a >= 20', 'back'
 SELECT a FROM back ORDER BY a;
 ROLLBACK;
 SELECT there();
-SELECT error_of($$SELECT enhanced_pool.run_parallel('tx', ARRAY['SELECT 1'])$$);
-SELECT error_of($$SELECT enhanced_pool.broadcast(ARRAY['tx_other', 'tx'], 'SELECT 1')$$);
+
+-- operations at the same time: each on a session, all committed with the local transaction
+BEGIN;
+SELECT operation, pool, success, command, rows FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (30)', 'INSERT INTO moved VALUES (31) RETURNING a']);
+SELECT there();
+SELECT kind, count(*), count(DISTINCT conn_id) FROM enhanced_pool.leases WHERE pool = 'tx' AND pid = pg_backend_pid() GROUP BY kind;
+ROLLBACK;
+SELECT there();
+BEGIN;
+SELECT count(*) FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (30)', 'INSERT INTO moved VALUES (31)'], name => 'crew');
+SELECT kind, name, count(*) FROM enhanced_pool.leases WHERE pool = 'tx' AND pid = pg_backend_pid() GROUP BY kind, name;
+SELECT there();
+COMMIT;
+SELECT there();
+SELECT count(*) FROM enhanced_pool.leases WHERE pool = 'tx';
+-- outside a transaction block, and more operations than the pool can have connections
+SELECT count(*), bool_and(success), count(DISTINCT rows->0->>'pid') FROM enhanced_pool.run_parallel('tx',
+  (SELECT array_agg(format('INSERT INTO moved VALUES (%s) RETURNING pg_backend_pid() AS pid', i)) FROM generate_series(40, 49) i));
+SELECT count(*) FROM there() a WHERE a BETWEEN 40 AND 49;
+-- a loop of groups needs no more sessions than one group; what max_parallel says, too
+DO $$
+BEGIN
+  FOR i IN 50 .. 59 LOOP
+    PERFORM enhanced_pool.run_parallel('tx', ARRAY[format('INSERT INTO moved VALUES (%s)', i)]);
+  END LOOP;
+  PERFORM enhanced_pool.run_parallel('tx', ARRAY['SELECT 1', 'SELECT 2', 'SELECT 3'], max_parallel => 1);
+  RAISE INFO '% session', (SELECT count(*) FROM enhanced_pool.leases WHERE pool = 'tx' AND pid = pg_backend_pid());
+END $$;
+SELECT count(*) FROM there() a WHERE a BETWEEN 50 AND 59;
+-- savepoints; the session of the pool's name is another one, and a group goes without its connection
+BEGIN;
+SELECT enhanced_pool.exec('tx', 'INSERT INTO moved VALUES (60)');
+SELECT count(*) FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (61)', 'INSERT INTO moved VALUES (62)']);
+SAVEPOINT s;
+SELECT count(*) FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (63)', 'INSERT INTO moved VALUES (64)']);
+SAVEPOINT t;
+SELECT count(*) FROM enhanced_pool.run_parallel('tx', ARRAY['DELETE FROM moved WHERE a < 63 OR a = 100', 'INSERT INTO moved VALUES (100)'], on_error => 'capture');
+ROLLBACK TO t;
+RELEASE s;
+SELECT count(*) FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (65)']);
+SAVEPOINT s;
+SELECT count(*) FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (66)', 'INSERT INTO moved VALUES (67)']);
+ROLLBACK TO s;
+SELECT kind, count(*), count(DISTINCT conn_id) FROM enhanced_pool.leases WHERE pool = 'tx' AND pid = pg_backend_pid() GROUP BY kind;
+COMMIT;
+SELECT a FROM there() a WHERE a >= 60;
+-- a session of a group that began in the savepoint ends with it
+BEGIN;
+SAVEPOINT s;
+SELECT count(*) FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (70)', 'INSERT INTO moved VALUES (71)']);
+ROLLBACK TO s;
+SELECT count(*) FROM enhanced_pool.leases WHERE pool = 'tx' AND pid = pg_backend_pid();
+SELECT count(*) FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (72)']);
+COMMIT;
+SELECT a FROM there() a WHERE a >= 70;
+-- errors that are captured undo their operation alone, before and after others on the same session
+BEGIN;
+SELECT operation, success, sqlstate FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (80)', 'INSERT INTO moved VALUES (81), (100)', 'INSERT INTO moved VALUES (82)',
+  'INSERT INTO moved VALUES (83) RETURNING 1 AS a, 2 AS a', 'INSERT INTO moved VALUES (84)', 'nonsense'], max_parallel => 1, on_error => 'capture');
+COMMIT;
+SELECT a FROM there() a WHERE a >= 80;
+SELECT operation, success, sqlstate FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (100)'], on_error => 'capture');
+-- one that is raised is an error of the subtransaction
+BEGIN;
+SELECT count(*) FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (90)']);
+SELECT error_of($$SELECT enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (91)', 'INSERT INTO moved VALUES (100)', 'INSERT INTO moved VALUES (92)'])$$);
+SELECT count(*) FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (93)']);
+COMMIT;
+SELECT a FROM there() a WHERE a >= 90;
+-- time-outs: what was cancelled is undone, and the session goes on
+BEGIN;
+SELECT count(*) FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (94)']);
+SET LOCAL enhanced_pool.query_timeout = '100ms';
+SELECT operation, success, sqlstate FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (95)', 'INSERT INTO moved SELECT 96 FROM pg_sleep(600)', 'INSERT INTO moved VALUES (97)'], max_parallel => 1, on_error => 'capture');
+SET LOCAL enhanced_pool.query_timeout = 0;
+SELECT operation, success, sqlstate, elapsed IS NULL AS never FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (98)', 'INSERT INTO moved SELECT 99 FROM pg_sleep(600)', 'INSERT INTO moved VALUES (-99)'], max_parallel => 1, timeout => '100ms', on_error => 'capture');
+SELECT count(*) FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (-98)']);
+COMMIT;
+SELECT a FROM there() a WHERE a >= 94 OR a < 0;
+BEGIN;
+SELECT operation, success, sqlstate FROM enhanced_pool.run_parallel('tx', array_fill('INSERT INTO moved SELECT -97 FROM pg_sleep(600)'::text, ARRAY[2]), timeout => '100ms', on_error => 'capture');
+COMMIT;
+-- transaction statements, and promises
+SELECT error_of($$SELECT enhanced_pool.run_parallel('tx', ARRAY['COMMIT'])$$);
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SELECT rows FROM enhanced_pool.run_parallel('tx', ARRAY['SELECT current_setting(''transaction_isolation'') AS a, current_setting(''transaction_read_only'') AS b']);
+ROLLBACK;
+-- pools of both kinds in one group
+BEGIN;
+SELECT operation, pool, success FROM enhanced_pool.broadcast(ARRAY['tx_other', 'tx'], 'INSERT INTO moved VALUES (-96)');
+ROLLBACK;
+SELECT count(*) FROM there() a WHERE a = -96;
+SELECT * FROM enhanced_pool.broadcast_as(NULL::int, ARRAY['tx', 'tx_other', 'tx'], 'INSERT INTO moved VALUES (-95) RETURNING a') a;
+SELECT count(*) FROM there() a WHERE a = -95;
+SELECT enhanced_pool.exec('tx', 'DELETE FROM moved WHERE a < 0 OR a >= 20');
 
 -- acquire is what it was
 BEGIN;
