@@ -98,6 +98,17 @@ SELECT there();
 COMMIT;
 SELECT there();
 SELECT count(*) FROM enhanced_pool.leases WHERE pool = 'tx';
+-- no name stands for the sessions of groups
+BEGIN;
+SELECT count(*) FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (32)']);
+SELECT lease FROM enhanced_pool.leases WHERE pool = 'tx' AND pid = pg_backend_pid() \gset
+SELECT enhanced_pool.session('tx') = :lease AS same;
+ROLLBACK;
+BEGIN;
+SELECT count(*) FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (32)'], name => 'crew');
+SELECT lease FROM enhanced_pool.leases WHERE pool = 'tx' AND pid = pg_backend_pid() \gset
+SELECT enhanced_pool.session('tx', name => 'crew') = :lease AS same;
+ROLLBACK;
 -- outside a transaction block, and more operations than the pool can have connections
 SELECT count(*), bool_and(success), count(DISTINCT rows->0->>'pid') FROM enhanced_pool.run_parallel('tx',
   (SELECT array_agg(format('INSERT INTO moved VALUES (%s) RETURNING pg_backend_pid() AS pid', i)) FROM generate_series(40, 49) i));

@@ -183,6 +183,19 @@ begin_query($session, 'COMMIT');
 like($err, qr/08006: .*lost before its transaction was committed/, 'as does COMMIT');
 have('', '', 'nothing is committed anywhere');
 
+# A remote process that does not answer, whose session the last operation would have to take over.
+$session->query_safe(q{BEGIN; SET LOCAL enhanced_pool.query_timeout = '1s'});
+begin_query($session, q{SELECT operation, success, sqlstate, elapsed IS NULL FROM enhanced_pool.run_parallel('one', ARRAY[enhanced_pool.op('INSERT INTO t VALUES (1)'),
+	enhanced_pool.op('INSERT INTO t SELECT 2 FROM pg_sleep(600)'), enhanced_pool.op('INSERT INTO t VALUES (3)'), enhanced_pool.op_on('far', 'INSERT INTO t VALUES (4)')], timeout => '3s', on_error => 'capture')});
+remote_is($remote, q{count(*) FILTER (WHERE wait_event = 'PgSleep') = 1}, 'an operation is under way');
+my $pid = $remote->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE usename = 'ep_user' AND wait_event = 'PgSleep'});
+kill 'STOP', $pid or die "could not stop $pid: $!";
+($out, $err) = end_query($session);
+kill 'CONT', $pid or die "could not continue $pid: $!";
+is($out, "1|t||f\n2|f|57014|f\n3|f|57014|t\n4|t||f", 'what cannot be drained holds up nothing but what needs it, until the deadline');
+$session->query_safe('COMMIT');
+have('1', '4', 'what has succeeded is committed');
+
 # A backend that is killed leaves nothing.
 my $victim = start_session($local);
 begin_query($victim, q{SELECT enhanced_pool.run_parallel('wide', } . operations(1, 6, 'INSERT INTO t SELECT %s FROM pg_sleep(600)') . ')');
