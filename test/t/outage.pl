@@ -62,7 +62,8 @@ is(of_pool("waiting, wait_count - $waits"), '0|0', 'none of them waits');
 is(of_pool('active + idle'), 0, 'no connection is there');
 $remote->start;
 load_goes_on($load, 'the remote is started: writes resume by themselves', 500);
-is(of_pool('breaker, circuit_breaker_trips, circuit_breaker_resets'), 'closed|1|1', 'the breaker is closed');
+# on a slow machine a server that has just started may well have it open once more
+pool_is("breaker = 'closed' AND circuit_breaker_trips >= 1 AND circuit_breaker_trips = circuit_breaker_resets", 'the breaker is closed');
 my %errors = load_errors($load);
 # 57P01 and 08006: what was in the middle; 08001, if the breaker was not open yet
 tell_errors($load, '08001|08006|57P01|57P03');
