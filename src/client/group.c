@@ -729,13 +729,15 @@ ep_group_check(EpGroup *group)
  * of each is in it afterwards, errors included; results live in the current
  * memory context.  Called in a transaction with no lock held.  Raises what
  * interrupts raise, what ep_pool_ref_refresh does when a pool was altered
- * meanwhile, and 53000 when there is no descriptor to wait with.
+ * meanwhile, 53000 when there is no descriptor to wait with, and 55000 without
+ * preload, even if there are no operations.
  */
 void
 ep_group_run(EpGroup *group)
 {
 	Loop	   *loop = palloc0(sizeof(Loop));
 
+	ep_require_preload();		/* a group of none has looked for no pool */
 	loop->group = group;
 	loop->context = CurrentMemoryContext;
 	loop->deadline_us = group->timeout_s < 0 ? PG_UINT64_MAX : ep_now_us() + (uint64) (group->timeout_s * 1e6);

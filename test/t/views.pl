@@ -166,6 +166,9 @@ foreach my $sql (
 	'SELECT * FROM enhanced_pool.events',
 	"SELECT enhanced_pool.exec('p', 'SELECT 1')", "SELECT enhanced_pool.exec(7, 'SELECT 1')",
 	'SELECT enhanced_pool.release(7)', 'SELECT enhanced_pool.release_all()',
+	q{SELECT enhanced_pool.broadcast('{}', 'SELECT 1')}, q{SELECT * FROM enhanced_pool.broadcast_as(NULL::int, '{}', 'SELECT 1')},
+	q{SELECT enhanced_pool.run_parallel('p', '{}'::text[])}, q{SELECT enhanced_pool.run_in_transaction('p', '{}'::text[])},
+	q{SELECT enhanced_pool.wait_any('{}') FROM enhanced_pool.session('p')},
 	(map { "SELECT enhanced_pool.$_('p')" } qw(pause resume recycle close_pool prewarm reset_stats)),
 	'SELECT enhanced_pool.reset_stats()', 'SELECT enhanced_pool.terminate_connection(7)')
 {
