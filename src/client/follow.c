@@ -198,7 +198,8 @@ ep_turn_settings_way(const EpTurn *turn, const EpTextClass *class)
  * Put what the remote must be told in front of what the caller puts next, at
  * the beginning of each group of messages that ends with a Sync.  With
  * EP_SETTINGS_APART, which holds for the rest of the turn, the caller goes on
- * with ep_turn_await_prelude.  Raises 22023 and 42501, see collect().
+ * with ep_turn_await_prelude.  Where the pool has lost its propagate_settings since
+ * the turn began nothing is put.  Raises 22023 and 42501, see collect().
  */
 void
 ep_turn_put_settings(EpTurn *turn, EpSettingsWay way)
@@ -214,7 +215,7 @@ ep_turn_put_settings(EpTurn *turn, EpSettingsWay way)
 		return;
 	turn->settings_due = false;
 	turn->settings_done = way != EP_SETTINGS_TOGETHER;
-	if (way == EP_SETTINGS_NOT)
+	if (way == EP_SETTINGS_NOT || lease->ref->follow == NULL)
 	{
 		ep_turn_forget_settings(turn);
 		return;

@@ -367,6 +367,24 @@ is($session->query_safe("SELECT enhanced_pool.wait_any(ARRAY[:a]) = :a"), 't', '
 $session->query_safe('SELECT enhanced_pool.release(:a)');
 is($session->query_safe("SELECT enhanced_pool.exec('p', 'SELECT 1')"), 1, 'the pool goes on');
 
+# ------------------------------------------------------ a definition that changes
+
+# The result type of a prepared statement changes while it waits, and it is prepared
+# anew for a pool that propagates nothing any more.
+$remote->safe_psql('postgres', 'CREATE TABLE changing (a int); GRANT ALL ON changing TO ep_user');
+define_pool($local, $remote, 'q', max_size => 2, initial_size => 2, min_size => 2, propagate_settings => 'TimeZone');
+$session->query_safe("SELECT enhanced_pool.acquire('q', hold => true) AS q \\gset");
+$session->query_safe("SELECT enhanced_pool.exec(:q, 'SELECT * FROM changing')");
+$holder->query_safe('BEGIN; ALTER TABLE changing ADD b int');
+$session->query_safe("SELECT enhanced_pool.send(:q, 'SELECT * FROM changing')");
+runs_remotely(1, 'FROM changing', 'a prepared statement waits');
+$local->safe_psql('postgres', 'ALTER SERVER q OPTIONS (DROP propagate_settings)');
+is($session->query_safe("SELECT enhanced_pool.exec('q', 'SELECT 1')"), 1, 'the session has seen the new definition');
+$holder->query_safe('COMMIT');
+is($session->query_safe('SELECT enhanced_pool.get_count(:q)'), 0, 'and the statement is prepared anew');
+$session->query_safe('SELECT enhanced_pool.release(:q)');
+drop_pool($local, 'q');
+
 # --------------------------------------------------- worker and remote server
 
 acquire('a');
