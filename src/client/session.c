@@ -516,6 +516,8 @@ ep_session_prelude(EpTurn *turn)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_ACTIVE_SQL_TRANSACTION),
 				 errmsg("session cannot be used after its transaction was committed")));
+	/* a statement by the session's number, which no group knows of */
+	s->worked |= !s->operation;
 	if (!s->begun)
 		put_begin(turn, s);
 	put_levels(turn, s);

@@ -43,7 +43,7 @@ typedef struct EpSession
 	int			read_only;		/* as asked for: 1, 0, or -1 for what the local transaction is */
 	bool		group;			/* serves operations of groups, and is nobody's by its name */
 	bool		operation;		/* the next statement is one of those, and gets a savepoint of its own */
-	bool		worked;			/* one of them has succeeded */
+	bool		worked;			/* one of them has succeeded, or something else was run */
 
 	/* what the remote has confirmed */
 	bool		begun;			/* its transaction is open, or was until the connection was lost */

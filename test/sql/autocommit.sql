@@ -176,6 +176,15 @@ SELECT a FROM there() a WHERE a >= 94 OR a < 0;
 BEGIN;
 SELECT operation, success, sqlstate FROM enhanced_pool.run_parallel('tx', array_fill('INSERT INTO moved SELECT -97 FROM pg_sleep(600)'::text, ARRAY[2]), timeout => '100ms', on_error => 'capture');
 COMMIT;
+-- what was run on such a session by its number is not lost with a group that has done nothing on it
+BEGIN;
+SELECT operation, success, sqlstate FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (100)'], on_error => 'capture');
+SELECT lease FROM enhanced_pool.leases WHERE pool = 'tx' AND pid = pg_backend_pid() \gset
+SELECT enhanced_pool.exec(:lease, 'INSERT INTO moved VALUES (-94)');
+SELECT operation, success, sqlstate FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved SELECT -93 FROM pg_sleep(600)'], timeout => '100ms', on_error => 'capture');
+COMMIT;
+SELECT a FROM there() a WHERE a IN (-94, -93);
+SELECT enhanced_pool.exec('tx_other', 'DELETE FROM moved WHERE a = -94');
 -- transaction statements, and promises
 SELECT error_of($$SELECT enhanced_pool.run_parallel('tx', ARRAY['COMMIT'])$$);
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
