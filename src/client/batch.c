@@ -318,11 +318,15 @@ take_end(Batch *b, const EpMessage *msg)
 
 	if (b->current < 0 || b->current == b->n)
 	{
+		const char *tag;
+
 		/* ours: its tag says nothing about what it leaves in the session */
 		ep_reader_init(&r, msg);
+		tag = ep_read_string(&r);
+		ep_turn_note_transaction(&b->turn, tag);
 		if (b->current == b->n)
 		{
-			b->rolled_back = strcmp(ep_read_string(&r), "ROLLBACK") == 0;
+			b->rolled_back = strcmp(tag, "ROLLBACK") == 0;
 			b->done = !b->rolled_back;
 		}
 		expect_next(b);
@@ -405,6 +409,7 @@ do_poll(void *arg)
 	Batch	   *b = arg;
 	EpMessage	msg;
 
+	ep_turn_share(&b->turn);
 	while (!b->ended && ep_turn_poll(&b->turn, &msg))
 		take_message(b, &msg);
 }
@@ -623,8 +628,9 @@ raise_lost(Batch *b)
  * (ep_batch_isolation), or, where one is open on the lease or it is a session,
  * in a savepoint of that.  When this returns all is done, committed in the
  * first case; results are in the current memory context.  deadline_us:
- * monotonic, PG_UINT64_MAX for none.  The lease is held by the caller, who holds
- * no lock; the statements were seen by ep_batch_check.  Raises what the remote
+ * monotonic, PG_UINT64_MAX for none.  The lease, on which nothing is left to be
+ * drained, is held by the caller, who holds no lock; the statements were seen by
+ * ep_batch_check.  Raises what the remote
  * reports, with a DETAIL that says which statement failed; then, and for any
  * other error but one, nothing was done: 57014 at the deadline and for
  * query_timeout, 08006, 57P01 and 08P01 for a connection that is lost, what interrupts

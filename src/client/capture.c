@@ -25,6 +25,7 @@
  *
  * Interrupts are held meanwhile: what cancels or ends this backend is raised by
  * the caller's loop, outside, and so never taken for an error of one operation.
+ * So of a long answer no more than a share is taken at a time (ep_turn_share).
  *
  *-------------------------------------------------------------------------
  */

@@ -733,8 +733,9 @@ has_ended(Execution *x)
 }
 
 /*
- * Take what has come of the answer, and send what is still to be sent, without
- * waiting.  Returns true when the remote is at rest; until then the caller
+ * Take what has come of the answer, a share of it if that is much, and send
+ * what is still to be sent, without waiting.  Returns true when the remote is
+ * at rest; until then the caller
  * waits for ep_exchange_turn()'s events or deadline, and looks for interrupts,
  * which nothing here does.  Raises what the answer cannot go on after: 08006,
  * 57P01, 08P01, 57014 for query_timeout, and what the receiver raises.
@@ -745,6 +746,7 @@ ep_exchange_step(EpExchange *x)
 	MemoryContext caller = MemoryContextSwitchTo(x->context);
 	EpMessage	msg;
 
+	ep_turn_share(&x->turn);
 	while (!x->ended && ep_turn_poll(&x->turn, &msg))
 		x->ended = !take_message(x, &msg) && has_ended(x);
 	MemoryContextSwitchTo(caller);

@@ -24,6 +24,9 @@
 #include "client/turn.h"
 #include "shared/events.h"
 
+/* How much of an answer is read before the caller looks after other things, see ep_turn_share. */
+#define SHARE	(256 * 1024)
+
 static void lost(EpTurn *turn, const char *why) pg_attribute_noreturn();
 static void raise_settings(EpTurn *turn) pg_attribute_noreturn();
 
@@ -558,10 +561,25 @@ ep_turn_poll(EpTurn *turn, EpMessage *msg)
 	while (!next_message(turn, msg))
 	{
 		(void) time_left(turn);
+		if (turn->share_end != 0 && turn->wire->bytes_in >= turn->share_end)
+			return false;
 		if (!move(turn))
 			return false;
 	}
 	return true;
+}
+
+/*
+ * From here to the next call ep_turn_poll reads no more than a share of what
+ * comes.  For callers that poll in a loop while interrupts are held: a remote
+ * that sends faster than its rows are taken would never let them go.  What is
+ * left makes the socket readable, so that nothing is needed to go on but the
+ * usual wait.
+ */
+void
+ep_turn_share(EpTurn *turn)
+{
+	turn->share_end = turn->wire->bytes_in + SHARE;
 }
 
 /*
@@ -617,8 +635,8 @@ count_transaction(EpTurn *turn, bool committed)
 }
 
 /* What the tag of a statement says about transaction blocks; how a ROLLBACK has ended tells ReadyForQuery. */
-static void
-note_transaction(EpTurn *turn, const char *tag)
+void
+ep_turn_note_transaction(EpTurn *turn, const char *tag)
 {
 	if (strcmp(tag, "BEGIN") == 0 || strcmp(tag, "START TRANSACTION") == 0)
 		turn->in_transaction = true;
@@ -700,7 +718,7 @@ ep_turn_complete(EpTurn *turn, const EpMessage *msg, EpOutcome *outcome)
 	}
 	outcome->rows = count_of_tag(outcome->tag);
 
-	note_transaction(turn, outcome->tag);
+	ep_turn_note_transaction(turn, outcome->tag);
 	if (!tag_is_harmless(tag))
 	{
 		turn->conn->dirty = true;

@@ -53,6 +53,7 @@ typedef struct EpTurn
 	StringInfo	settings;		/* were sent, and hold once the remote is at rest without an error; else NULL */
 	bool		readable;		/* try to read before waiting */
 	uint32		events;			/* after ep_turn_poll: what of the socket to wait for */
+	uint64		share_end;		/* ep_turn_poll reads until the wire's bytes_in is that much; 0: whatever comes */
 	bool		send_failed;	/* nothing can be sent any more; read what the remote said before it closed */
 	bool		fatal;			/* the error is one after which the remote closes */
 	bool		failed;			/* the remote reported an error: */
@@ -65,10 +66,12 @@ extern void ep_turn_send_prelude(EpTurn *turn);
 extern void ep_turn_resend(EpTurn *turn);
 extern void ep_turn_receive(EpTurn *turn, EpMessage *msg);
 extern bool ep_turn_poll(EpTurn *turn, EpMessage *msg);
+extern void ep_turn_share(EpTurn *turn);
 extern bool ep_turn_take_async(EpTurn *turn, const EpMessage *msg);
 extern bool ep_turn_push(EpTurn *turn);
 extern void ep_turn_ready(EpTurn *turn, const EpMessage *msg);
 extern void ep_turn_complete(EpTurn *turn, const EpMessage *msg, EpOutcome *outcome);
+extern void ep_turn_note_transaction(EpTurn *turn, const char *tag);
 extern void ep_turn_unexpected(EpTurn *turn, const EpMessage *msg) pg_attribute_noreturn();
 extern void ep_turn_close(EpTurn *turn);
 extern void ep_turn_end(EpTurn *turn);

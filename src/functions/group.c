@@ -18,6 +18,7 @@
 
 #include "client/batch.h"
 #include "client/group.h"
+#include "client/notify.h"
 #include "client/params.h"
 #include "client/receive.h"
 #include "client/session.h"
@@ -187,6 +188,8 @@ arg_place(FunctionCallInfo fcinfo, int arg, int name_arg, double timeout)
 	{
 		place.lease = ep_lease_find(ep_arg_lease(fcinfo, arg));
 		place.ref = place.lease->ref;
+		/* what was given up on it may have begun or ended a transaction */
+		ep_notify_settle(place.lease);
 	}
 	else
 		place.ref = ep_arg_pool(fcinfo, arg);

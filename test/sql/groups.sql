@@ -66,6 +66,9 @@ SELECT shown(r) FROM enhanced_pool.run_parallel('group_a', ARRAY['SET work_mem =
 SELECT enhanced_pool.prewarm('group_a', 3);
 SELECT operation, success, sqlstate, error, elapsed IS NOT NULL AS started FROM enhanced_pool.run_parallel('group_a', array_fill('SELECT pg_sleep(600)'::text, ARRAY[5]), timeout => '100ms', on_error => 'capture');
 SELECT error_of($$SELECT enhanced_pool.run_parallel('group_a', array_fill('SELECT pg_sleep(600)'::text, ARRAY[5]), timeout => '100ms')$$);
+-- of an answer that comes faster than its rows are taken, too
+\set fast '$q$SELECT j FROM (SELECT (''{'' || repeat(''"a": 1, '', 2000) || ''"a": 1}'')::json AS j OFFSET 0) x, generate_series(1, 20000)$q$'
+SELECT operation, success, sqlstate FROM enhanced_pool.run_parallel('group_a', ARRAY[:fast], timeout => '100ms', on_error => 'capture');
 SET enhanced_pool.query_timeout = '500ms';
 SELECT operation, sqlstate, error, elapsed >= 500 AS waited FROM enhanced_pool.run_parallel('group_a', ARRAY['SELECT pg_sleep(600)', 'SELECT 1'], on_error => 'capture');
 RESET enhanced_pool.query_timeout;
@@ -134,12 +137,20 @@ SELECT shown(r) FROM enhanced_pool.run_in_transaction('group_a', ARRAY[enhanced_
 -- each sees what those before it did
 SELECT shown(r) FROM enhanced_pool.run_in_transaction('group_a', ARRAY['CREATE TABLE made (i int)', 'INSERT INTO made VALUES (1)', 'SELECT * FROM made', 'DROP TABLE made']) r;
 SELECT shown(r) FROM enhanced_pool.run_in_transaction('group_a', ARRAY['SHOW transaction_isolation', 'SHOW transaction_read_only'], 'Repeatable Read') r;
+-- each is one transaction, committed or not
+SELECT transaction_count AS n, transaction_rollbacks AS m FROM enhanced_pool.pool_metrics WHERE pool = 'group_b' \gset
+SELECT count(*) FROM enhanced_pool.run_in_transaction('group_b', ARRAY['UPDATE items SET price = price WHERE id = 1']);
+SELECT count(*) FROM enhanced_pool.run_in_transaction('group_b', ARRAY['SELECT 1 AS a']);
+SELECT transaction_count - :n AS ended, transaction_rollbacks - :m AS rolled_back FROM enhanced_pool.pool_metrics WHERE pool = 'group_b';
+SELECT left(error_of($$SELECT enhanced_pool.run_in_transaction('group_b', ARRAY['SELECT 1/0'])$$), 5);
+SELECT transaction_count - :n AS ended, transaction_rollbacks - :m AS rolled_back FROM enhanced_pool.pool_metrics WHERE pool = 'group_b';
 -- all or nothing
 SELECT error_of($$SELECT enhanced_pool.run_in_transaction('group_a', ARRAY['UPDATE account SET balance = balance + 100 WHERE id = 1', 'UPDATE account SET balance = balance - 100 WHERE id = 3', 'DELETE FROM account'])$$);
 SELECT error_of($$SELECT enhanced_pool.run_in_transaction('group_a', ARRAY['DELETE FROM account', 'SELECT 1 AS a, 2 AS a', 'SELECT 1'])$$);
 SELECT error_of($$SELECT enhanced_pool.run_in_transaction('group_a', ARRAY['DELETE FROM account', 'VACUUM'])$$);
 SELECT error_of($$SELECT enhanced_pool.run_in_transaction('group_a', ARRAY['CREATE TABLE deferred (i int UNIQUE DEFERRABLE INITIALLY DEFERRED)', 'INSERT INTO deferred VALUES (1)', 'INSERT INTO deferred VALUES (1)'])$$);
 SELECT error_of($$SELECT enhanced_pool.run_in_transaction('group_a', ARRAY['DELETE FROM account', 'SELECT pg_sleep(600)'], timeout => '100ms')$$);
+SELECT error_of(format($$SELECT enhanced_pool.run_in_transaction('group_a', ARRAY['DELETE FROM account', %L], timeout => '100ms')$$, :fast));
 SELECT * FROM enhanced_pool.execute('group_a', 'SELECT id, balance FROM account ORDER BY id') AS t(id int, balance int);
 -- refused
 SELECT error_of($$SELECT enhanced_pool.run_in_transaction('group_a', ARRAY['DELETE FROM account', 'COMMIT'])$$);
@@ -172,7 +183,22 @@ SELECT shown(r) FROM enhanced_pool.run_in_transaction(:lease, ARRAY['SELECT bala
 SELECT state FROM enhanced_pool.leases WHERE lease = :lease;
 SELECT enhanced_pool.exec(:lease, 'COMMIT');
 SELECT * FROM enhanced_pool.execute(:lease, 'SELECT id, balance FROM account ORDER BY id') AS t(id int, balance int);
+-- also in one that was begun by a statement whose result nobody took
+CREATE FUNCTION begin_and_give_up(lease bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM enhanced_pool.send(lease, 'BEGIN'), enhanced_pool.wait_any(ARRAY[lease]);
+  RAISE EXCEPTION 'given up';
+EXCEPTION WHEN raise_exception THEN NULL;
+END $$;
+SELECT begin_and_give_up(:lease);
+SELECT shown(r) FROM enhanced_pool.run_in_transaction(:lease, ARRAY['UPDATE account SET balance = 6 WHERE id = 5']) r;
+SELECT state FROM enhanced_pool.leases WHERE lease = :lease;
+SELECT enhanced_pool.exec(:lease, 'ROLLBACK'), begin_and_give_up(:lease);
+SELECT error_of(format($$SELECT enhanced_pool.run_in_transaction(%s, ARRAY['SELECT 1'], 'serializable')$$, :lease));
+SELECT enhanced_pool.exec(:lease, 'ROLLBACK');
+SELECT * FROM enhanced_pool.execute(:lease, 'SELECT balance FROM account WHERE id = 5') AS t(balance int);
 COMMIT;
+DROP FUNCTION begin_and_give_up;
 
 -- on a session: a savepoint in the transaction that follows the local one
 BEGIN;
