@@ -42,6 +42,9 @@
 /* A lease of less does not matter to that. */
 #define SHORT_US		20000.0
 
+/* What new connections cost both sides in their first statements is not measured. */
+#define COLD_US			UINT64CONST(500000)
+
 /* A limit whose connections do not come about in this time is none. */
 #define TRIAL_US		UINT64CONST(20000000)
 
@@ -114,6 +117,7 @@ static void
 set_limit(EpTuner *t, const EpTunerInput *in, int limit, const char *reason)
 {
 	t->raised = limit > t->limit;
+	t->cold = limit > t->open;
 	t->limit = limit;
 	t->changed_us = in->now_us;
 	t->window_us = t->ready_us = 0;
@@ -231,7 +235,7 @@ follow_remote(EpTuner *t, const EpTunerInput *in)
 		/* what began with another size must not be counted for this one */
 		if (t->ready_us == 0)
 			t->ready_us = in->now_us;
-		if (in->seen.lease_us < SHORT_US || in->now_us >= t->ready_us + (uint64) in->seen.lease_us)
+		if (in->now_us >= t->ready_us + (t->cold ? COLD_US : 0) + (in->seen.lease_us < SHORT_US ? 0 : (uint64) in->seen.lease_us))
 			begin_window(t, in);
 	}
 	else if (in->now_us > t->changed_us + TRIAL_US)
@@ -257,6 +261,19 @@ choose_hand_over(const EpTuner *t, const EpObserved *seen, double queue)
 }
 
 /*
+ * While two limits are compared, those that the smaller one has no use for are
+ * there, and idle: what making them anew costs, to both sides, would be counted for
+ * the larger one, and would be lost for both.
+ */
+static int
+to_be_there(const EpTuner *t, const EpTunerInput *in)
+{
+	int			other = t->search.other < 0 ? 0 : Max(ep_limit_size(t->search.home), ep_limit_size(t->search.other));
+
+	return Min(Max(t->limit, other), in->max_size);
+}
+
+/*
  * Look at the pool's numbers, some times a second, and change what is wanted.
  * No two steps at the same moment.
  */
@@ -277,9 +294,20 @@ ep_tuner_step(EpTuner *t, const EpTunerInput *in)
 	}
 	heed(t, in);
 	t->limit = Min(Max(t->limit, Max(in->min_size, 1)), in->max_size);
+	t->open = to_be_there(t, in);
 	t->wanted = Max(Min(t->peak, t->limit), in->min_size);
 	if (t->search.other < 0 && before != t->wanted && t->wanted < t->limit)
 		t->reason = t->wanted > before ? "the load has grown" : "the load has fallen";
+}
+
+/*
+ * So many of that many connections are to be set aside: they stay, and nobody
+ * gets them.
+ */
+int
+ep_tuner_aside(const EpTuner *t, int connections)
+{
+	return t->open > t->limit ? Max(connections - t->limit, 0) : 0;
 }
 
 /*
@@ -290,12 +318,12 @@ void
 ep_tuner_apply(const EpTuner *t, EpSizingInput *in)
 {
 	in->target_free = 0;
-	if (t->limit < in->max_size)
+	if (t->open < in->max_size)
 	{
-		in->max_size = t->limit;
+		in->max_size = t->open;
 		in->max_overflow = 0;
 	}
-	in->min_size = Min(t->wanted, in->max_size);
+	in->min_size = Min(t->open > t->limit ? t->open : t->wanted, in->max_size);
 	in->tuned = true;
 	in->up = in->down = 0;
 }

@@ -24,7 +24,7 @@
 typedef struct EpTunerInput
 {
 	EpObserved	seen;			/* up to now */
-	int			present;		/* connections that are, or could be, in use */
+	int			present;		/* connections that are, or could be, in use: not those set aside */
 	int			min_size;
 	int			max_size;
 	int			asked;			/* so many are to be opened: first fill, prewarm, replacement; 0: none */
@@ -36,7 +36,8 @@ typedef struct EpTuner
 {
 	/* the outcome */
 	int			wanted;			/* connections to keep; 0: none yet, or none needed */
-	int			limit;			/* no more than this are opened, 0: not known yet */
+	int			limit;			/* no more than this are in use, 0: not known yet */
+	int			open;			/* no more than this are there: while limit is compared with a larger one, that one */
 	EpStrategy	hand_over;		/* by which of the others' ways connections change hands */
 	const char *reason;			/* of the last change of limit or wanted */
 
@@ -61,10 +62,12 @@ typedef struct EpTuner
 	EpLimit		search;
 	uint64		changed_us;		/* when the limit last changed */
 	bool		raised;			/* it became larger then */
+	bool		cold;			/* and connections had to be opened for it */
 } EpTuner;
 
 extern int	ep_tuner_servers(double load, double wait, int most);
 extern void ep_tuner_step(EpTuner *tuner, const EpTunerInput *in);
+extern int	ep_tuner_aside(const EpTuner *tuner, int connections);
 extern void ep_tuner_apply(const EpTuner *tuner, EpSizingInput *in);
 
 #endif							/* EP_TUNER_H */

@@ -236,6 +236,7 @@ move(EpConn *conn, EpConnState to)
 	if (conn->state == EP_IDLE)
 	{
 		idle_unlink(pool, conn);
+		ep_conn_set_aside(conn, false);
 		pool->n_kept_idle -= conn->kept;
 	}
 	if (conn->state == EP_LEASED)
@@ -329,6 +330,20 @@ ep_conn_to_idle(EpConn *conn)
 	(void) move(conn, EP_IDLE);
 }
 
+/*
+ * The connection, which is IDLE, is lent to nobody, or to anybody again: then
+ * the caller calls ep_queue_next.  It ends by itself when it is not idle any more, or
+ * kept for sessions.  Caller holds the pool's lock.
+ */
+void
+ep_conn_set_aside(EpConn *conn, bool aside)
+{
+	if (conn->aside == aside)
+		return;
+	conn->aside = aside;
+	ep_pools[conn->pool].n_aside += aside ? 1 : -1;
+}
+
 /* The connection is kept for sessions from now on.  Caller holds the pool's lock. */
 void
 ep_conn_keep(EpConn *conn)
@@ -337,6 +352,7 @@ ep_conn_keep(EpConn *conn)
 
 	if (conn->kept)
 		return;
+	ep_conn_set_aside(conn, false);
 	conn->kept = true;
 	conn->kept_us = ep_now_us();
 	conn->spent_us = 0;

@@ -115,8 +115,8 @@ ep_pool_most(const EpPool *pool)
 {
 	int			max_size = EP_INT(&pool->def.set, EP_S_MAX_SIZE);
 
-	if (pool->tuner.limit > 0 && pool->tuner.limit < max_size && ep_pool_is_tuned(pool))
-		return pool->tuner.limit;
+	if (pool->tuner.limit > 0 && pool->tuner.open < max_size && ep_pool_is_tuned(pool))
+		return pool->tuner.open;
 	return max_size + EP_INT(&pool->def.set, EP_S_MAX_OVERFLOW);
 }
 

@@ -44,11 +44,15 @@
  * Which process has an entry changes only while the entry is in no queue, so
  * under the lock of the pool in whose queue it is found it does not change.
  *
+ * While strategy "dynamic" compares two sizes, the connections that the smaller one
+ * does not have are set aside, by the smaller one's turn: idle, and nobody's
+ * (ep_queue_set_aside).
+ *
  * What must hold: while an idle connection and a waiter that may have it are
  * there together, the first of these waiters is woken.  Whoever adds an idle
  * connection (ep_conn_give), takes a waiter away (ep_queue_leave), or changes who
- * may have what (a session begins or ends, an idle connection is kept or not
- * any more) sees to it through ep_queue_next.  Note the end of a session: its
+ * may have what (a session begins or ends, an idle connection is kept or set
+ * aside, or not any more) sees to it through ep_queue_next.  Note the end of a session: its
  * connection may be reset or ended first, while the place it had under
  * max_sessions is free at once, and another connection may be idle.  The woken
  * one clears the mark when it looks, and then either takes a connection, or there
@@ -342,7 +346,7 @@ wake(int entry)
 void
 ep_queue_next(EpPool *pool, EpGiven *given)
 {
-	int			general = pool->n_idle > pool->n_kept_idle ? wake(ep_queue_first(pool, false)) : -1;
+	int			general = pool->n_idle - pool->n_aside > pool->n_kept_idle ? wake(ep_queue_first(pool, false)) : -1;
 	int			kept = pool->n_kept_idle > 0 ? wake(ep_queue_first(pool, true)) : -1;
 
 	if (general >= 0)
@@ -375,6 +379,32 @@ must_validate(const EpPool *pool, const EpConn *conn)
 		pool->n_idle > pool->n_tended - (conn->state == EP_RESETTING ? 1 : 0);
 }
 
+static bool
+may_set_aside(const EpConn *conn)
+{
+	return !conn->kept && !conn->overflow;
+}
+
+/*
+ * From now on so many connections are not to be lent: idle ones at once, others
+ * when they come back.  If there are fewer of them than before, those who wait get the
+ * rest: caller holds the pool's lock, and passes given to ep_wake_given after
+ * releasing it.
+ */
+void
+ep_queue_set_aside(EpPool *pool, int n, EpGiven *given)
+{
+	pool->aside_wanted = n;
+	for (int slot = pool->idle_tail; slot != EP_NO_SLOT && pool->n_aside != n; slot = ep_conns[slot].prev)
+	{
+		bool		aside = pool->n_aside < n;
+
+		if (ep_conns[slot].aside != aside && (!aside || may_set_aside(&ep_conns[slot])))
+			ep_conn_set_aside(&ep_conns[slot], aside);
+	}
+	ep_queue_next(pool, given);
+}
+
 /*
  * A connection is clean enough to be used again: give it to the first waiter
  * or put it on the idle list.  Caller holds the pool's lock, and passes what is
@@ -403,6 +433,13 @@ ep_conn_give(EpPool *pool, EpConn *conn)
 		return EP_GIVEN_TO_WORKER;
 	}
 	ep_keep_settle(pool, conn);
+	if (unlikely(pool->n_aside < pool->aside_wanted) && may_set_aside(conn))
+	{
+		ep_conn_to_idle(conn);
+		ep_conn_set_aside(conn, true);
+		ep_queue_next(pool, &given);
+		return given;
+	}
 	entry = ep_queue_first(pool, conn->kept);
 	if (entry >= 0 && ep_role_must_reset(pool, conn, ep_backends[entry].role))
 	{
@@ -451,13 +488,13 @@ ep_wake_given(const EpPool *pool, EpGiven given)
 }
 
 /*
- * May an idle connection be lent?  The worker ends those that are outdated, but
+ * May an idle connection be lent?  Not if it is set aside.  The worker ends those that are outdated, but
  * only when its turn comes: until then they are not for use.
  */
 static inline bool
 may_lend(const EpPool *pool, const EpConn *conn)
 {
-	return !conn->dead && !ep_conn_outdated(pool, conn);
+	return !conn->aside && !conn->dead && !ep_conn_outdated(pool, conn);
 }
 
 /*

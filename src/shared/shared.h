@@ -211,6 +211,8 @@ typedef struct EpPool
 	uint64		scaled_down_us;
 	EpObserved	observed;		/* what the strategy goes by */
 	EpTuner		tuner;			/* of strategy dynamic, else all zero; the worker alone writes it */
+	int			aside_wanted;	/* so many connections are not to be lent at present */
+	int			n_aside;		/* and so many of the idle ones are not */
 	int			ration;			/* most connections while others that share a cap miss theirs, or EP_NO_RATION */
 	double		demand;			/* leased and waiters, of late; as of demand_us, kept by the worker */
 	uint64		demand_us;
@@ -390,6 +392,7 @@ typedef struct EpConn
 	uint64		checked_us;		/* when that was last looked at */
 	bool		dead;			/* worker saw the remote's end of file, or it is to be ended anyway */
 	bool		terminated;		/* an administrator has it ended: its user gets 57P01 */
+	bool		aside;			/* idle, and lent to nobody at present */
 	bool		kept;			/* for sessions: lent to nobody else while it is idle */
 	uint64		kept_us;		/* since when */
 	uint64		spent_us;		/* when session_max_lifetime ended that, 0: since a session last had it, never */
@@ -612,6 +615,7 @@ extern int	ep_queue_first(const EpPool *pool, bool kept);
 extern int	ep_queue_may_take(const EpPool *pool, int procno);
 extern void ep_queue_next(EpPool *pool, EpGiven *given);
 extern EpGiven ep_conn_give(EpPool *pool, EpConn *conn);
+extern void ep_queue_set_aside(EpPool *pool, int n, EpGiven *given);
 extern void ep_wake_given(const EpPool *pool, EpGiven given);
 extern EpConn *ep_idle_take(EpPool *pool, int procno, EpLeaseKind kind, Oid role, int which, int preferred,
 							bool (*warm) (int slot, uint64 conn_id), bool *other_role);
@@ -632,6 +636,7 @@ extern EpConn *ep_conn_alloc(EpPool *pool, uint64 epoch, bool overflow, bool pro
 extern int	ep_pool_size(const EpPool *pool);
 extern bool ep_pool_any_live(const EpPool *pool);
 extern void ep_conn_to_idle(EpConn *conn);
+extern void ep_conn_set_aside(EpConn *conn, bool aside);
 extern void ep_conn_to_leased(EpConn *conn, int procno);
 extern void ep_conn_set_kind(EpConn *conn, EpLeaseKind kind);
 extern void ep_conn_keep(EpConn *conn);

@@ -26,7 +26,7 @@ read_input(EpPool *pool, uint64 now_us, EpTunerInput *in)
 
 	ep_observe_advance(&pool->observed, pool->n_leased, ep_pool_waiting(pool), now_us);
 	in->seen = pool->observed;
-	in->present = ep_pool_size(pool) - pool->n_connecting - pool->n_ending;
+	in->present = ep_pool_size(pool) - pool->n_connecting - pool->n_ending - pool->n_aside;
 	in->min_size = EP_INT(set, EP_S_MIN_SIZE);
 	in->max_size = EP_INT(set, EP_S_MAX_SIZE);
 	in->asked = pool->fill_target;
@@ -49,6 +49,17 @@ report(const char *name, const EpObserved *seen, const EpTuner *before, const Ep
 								after->peak, seen->lease_us, seen->wait_us)));
 }
 
+/* Caller holds the pool's lock. */
+static void
+set_aside(EpPool *pool, EpGiven *given)
+{
+	int			connections = ep_pool_size(pool) - pool->n_connecting - pool->n_ending;
+	int			n = ep_tuner_aside(&pool->tuner, connections);
+
+	if (n > 0 || pool->n_aside > 0 || pool->aside_wanted > 0)
+		ep_queue_set_aside(pool, n, given);
+}
+
 /*
  * Lets strategy dynamic look at the pool's numbers.  Called by the timer, with
  * no lock held.  Erlang's formula is computed without it: the worker is the
@@ -61,6 +72,7 @@ ep_tuning_tick(EpPool *pool, uint64 now_us)
 	EpTuner		before;
 	EpTunerInput in;
 	char		name[NAMEDATALEN];
+	EpGiven		given = EP_GIVEN_TO_NOBODY;
 	uint32		generation;
 	bool		wanted;
 
@@ -82,8 +94,12 @@ ep_tuning_tick(EpPool *pool, uint64 now_us)
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	if (pool->in_use && pool->generation == generation)
+	{
 		pool->tuner = tuner;
+		set_aside(pool, &given);
+	}
 	LWLockRelease(&pool->lock);
+	ep_wake_given(pool, given);
 	if (wanted)
 		report(name, &in.seen, &before, &tuner);
 }

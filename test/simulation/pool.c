@@ -39,8 +39,8 @@ sim_most(const Sim *sim, const SimPool *pool)
 {
 	const SimSettings *set = &sim->trace->set;
 
-	if (pool->tuner.limit > 0 && pool->tuner.limit < set->max_size)
-		return pool->tuner.limit;
+	if (pool->tuner.limit > 0 && pool->tuner.open < set->max_size)
+		return pool->tuner.open;
 	return set->max_size + set->max_overflow;
 }
 
@@ -119,7 +119,11 @@ sim_conn_move(Sim *sim, int slot, SimState to)
 	ep_peak_advance(&pool->peak, pool->n_leased, sim_memory_us(sim), sim->now);
 	ep_observe_advance(&pool->observed, pool->n_leased, pool->n_waiting, sim->now);
 	if (conn->state == SIM_IDLE)
+	{
 		idle_unlink(sim, pool, conn);
+		pool->n_aside -= conn->aside;
+		conn->aside = false;
+	}
 	if (conn->state != SIM_FREE)
 		(*counter_of(pool, conn, conn->state))--;
 	conn->state = to;
@@ -248,7 +252,7 @@ sim_queue_next(Sim *sim, SimPool *pool)
 {
 	int			job = pool->wait_head;
 
-	if (job == NONE || pool->idle_head == NONE || sim->jobs[job].woken)
+	if (job == NONE || pool->n_idle == pool->n_aside || sim->jobs[job].woken)
 		return;
 	sim->jobs[job].woken = true;
 	sim_at(sim, sim->now + HANDOVER_US, SIM_LOOKS, job, sim->jobs[job].serial);
@@ -295,6 +299,13 @@ sim_conn_give(Sim *sim, int slot)
 		sim_conn_end(sim, slot);
 		sim_wake_worker(sim, conn->pool);
 	}
+	else if (pool->n_aside < pool->aside_wanted && !conn->overflow)
+	{
+		sim_conn_move(sim, slot, SIM_IDLE);
+		conn->aside = true;
+		pool->n_aside++;
+		sim_queue_next(sim, pool);
+	}
 	else if (job == NONE && must_validate(sim, pool, conn))
 	{
 		sim_conn_move(sim, slot, SIM_TENDED);
@@ -335,7 +346,7 @@ sim_verify(Sim *sim)
 
 		if (pool->size != sum)
 			sim_violated(sim, "pool %d: size %d, but %d connections", i, pool->size, sum);
-		if (pool->idle_head != NONE && pool->wait_head != NONE && !sim->jobs[pool->wait_head].woken)
+		if (pool->n_idle > pool->n_aside && pool->wait_head != NONE && !sim->jobs[pool->wait_head].woken)
 			sim_violated(sim, "pool %d: an idle connection and a waiter that does not know of it", i);
 		used += pool->size + pool->n_probing;
 		waiting += pool->n_waiting;

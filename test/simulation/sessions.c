@@ -168,6 +168,8 @@ take_idle(Sim *sim, int job)
 	SimPool    *pool = &sim->pools[sim->jobs[job].pool];
 	int			slot = pool->idle_head;
 
+	while (slot != NONE && sim->conns[slot].aside)
+		slot = sim->conns[slot].next;
 	if (slot == NONE || pool->breaker.state != EP_BREAKER_CLOSED)
 		return false;
 	sim_queue_leave(sim, job);

@@ -81,6 +81,7 @@ typedef struct SimConn
 	int			pool;
 	bool		overflow;
 	bool		probe;
+	bool		aside;			/* idle, and lent to nobody at present */
 	bool		accepted;		/* the remote counts it */
 	bool		running;		/* a query is under way */
 	uint64		began_us;
@@ -136,6 +137,8 @@ typedef struct SimPool
 	uint64		scaled_down_us;
 	EpObserved	observed;
 	EpTuner		tuner;
+	int			aside_wanted;
+	int			n_aside;
 	int			ration;
 	double		demand;
 	uint64		demand_us;

@@ -52,6 +52,23 @@ tuned(const Sim *sim)
 }
 
 static void
+set_aside(Sim *sim, SimPool *pool)
+{
+	pool->aside_wanted = ep_tuner_aside(&pool->tuner, pool->size - pool->n_connecting - pool->n_ending);
+	for (int slot = pool->idle_tail; slot != NONE && pool->n_aside != pool->aside_wanted; slot = sim->conns[slot].prev)
+	{
+		SimConn    *conn = &sim->conns[slot];
+		bool		aside = pool->n_aside < pool->aside_wanted;
+
+		if (conn->aside == aside || (aside && conn->overflow))
+			continue;
+		conn->aside = aside;
+		pool->n_aside += aside ? 1 : -1;
+	}
+	sim_queue_next(sim, pool);
+}
+
+static void
 tuning_tick(Sim *sim, SimPool *pool)
 {
 	const SimSettings *set = &sim->trace->set;
@@ -61,12 +78,13 @@ tuning_tick(Sim *sim, SimPool *pool)
 		return;
 	ep_observe_advance(&pool->observed, pool->n_leased, pool->n_waiting, sim->now);
 	in.seen = pool->observed;
-	in.present = pool->size - pool->n_connecting - pool->n_ending;
+	in.present = pool->size - pool->n_connecting - pool->n_ending - pool->n_aside;
 	in.min_size = set->min_size;
 	in.max_size = set->max_size;
 	in.asked = Min(pool->fill_target, set->max_size);
 	in.now_us = sim->now;
 	ep_tuner_step(&pool->tuner, &in);
+	set_aside(sim, pool);
 }
 
 static void
