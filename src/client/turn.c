@@ -707,7 +707,7 @@ ep_turn_complete(EpTurn *turn, const EpMessage *msg, EpOutcome *outcome)
 		ep_turn_forget_settings(turn);
 	}
 	ep_notify_note_command(turn->lease, tag);
-	if (strcmp(tag, "DISCARD ALL") == 0 || strncmp(tag, "DEALLOCATE", strlen("DEALLOCATE")) == 0)
+	if (ep_tag_drops_statements(tag))
 		ep_conn_forget_statements(turn->conn);
 }
 

@@ -123,7 +123,8 @@ step(EpKept *kept)
 {
 	EpTalkState state = ep_talk_step(&kept->talk, &kept->wire);
 
-	if (state == EP_TALK_DONE && !kept->talk.failed &&
+	/* a statement that was cancelled has failed, and others before it may have changed something */
+	if (state == EP_TALK_DONE && (!kept->talk.failed || kept->task == EP_TASK_DRAIN) &&
 		!ep_talk_fits(&kept->talk, ep_kept_pool(kept)->def.encoding))
 		state = EP_TALK_LOST;
 	if (state != EP_TALK_BUSY)

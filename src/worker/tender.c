@@ -157,6 +157,9 @@ end_drain(EpKept *kept)
 	EpConn	   *conn = ep_kept_conn(kept);
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	/* the reset that follows need not be one that does so */
+	if (kept->talk.forget)
+		ep_conn_forget_statements(conn);
 	conn->needs_rollback = true;
 	conn->cancel_wanted = conn->cancel_busy = false;
 	ep_conn_to_resetting(conn);
