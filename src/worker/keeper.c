@@ -312,6 +312,7 @@ tick_slot(EpKept *kept, uint64 now_us)
 {
 	EpConnState state = *(volatile EpConnState *) &ep_kept_conn(kept)->state;
 
+	pg_read_barrier();			/* what a holder left for us was written before */
 	if (kept->walk)
 	{
 		if (!ep_opener_give_up(kept))
