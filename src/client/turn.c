@@ -742,7 +742,10 @@ raise_settings(EpTurn *turn)
 	ep_raise_remote(turn->lease, &turn->error, NULL);
 }
 
-/* Leave the exchange, and raise the error that the remote reported, if it did. */
+/*
+ * Leave the exchange, and raise the error that the remote reported, if it did;
+ * or why it was this side that had the statement cancelled.
+ */
 void
 ep_turn_end(EpTurn *turn)
 {
@@ -751,6 +754,8 @@ ep_turn_end(EpTurn *turn)
 	ep_turn_close(turn);
 	if (!turn->failed)
 		return;
+	if (turn->error.sqlstate && strcmp(turn->error.sqlstate, "57014") == 0)
+		ep_check_terminated(turn->lease);
 	if (ep_turn_settings_failed(turn))
 		raise_settings(turn);
 	ep_raise_remote(turn->lease, &turn->error, turn->sql);
