@@ -241,6 +241,7 @@ SELECT enhanced_pool.send(:lease, 'EXPLAIN (COSTS OFF) SELECT 1');
 SELECT * FROM enhanced_pool.get_result(:lease) AS t(a text);
 SELECT seen(:lease);
 -- one that gets them in a round trip of its own before is under way all the same
+SET LOCAL app.tenant = 'olive';
 SELECT enhanced_pool.send(:lease, 'CREATE TABLE follow_sent AS SELECT current_setting(''app.tenant'') AS a');
 SELECT enhanced_pool.wait_any(ARRAY[:lease]) = :lease AS ended;
 SELECT * FROM enhanced_pool.execute('loop', 'SELECT a FROM follow_sent') AS t(a text);
