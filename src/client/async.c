@@ -128,9 +128,10 @@ send_rest(EpLease *lease)
 
 /*
  * Send a statement; its result is taken by ep_async_get.  sql and params are
- * copied.  Waits until the socket has taken all of it, not for its answer, and
- * as ep_lease_enter for the end of one that was given up.  No lock held.
- * Raises what ep_exchange_start raises, 55006 if there is one already.
+ * copied.  Waits until the socket has taken all of it, not for its answer; for
+ * the answer to settings that must be sent before it; and as ep_lease_enter for
+ * the end of one that was given up.  No lock held.  Raises what ep_exchange_start
+ * and ep_exchange_await_sending raise, 55006 if there is one already.
  */
 void
 ep_async_send(EpLease *lease, const char *sql, const EpParams *params)
@@ -143,6 +144,7 @@ ep_async_send(EpLease *lease, const char *sql, const EpParams *params)
 	pending->context = context;
 	pending->exchange = ep_exchange_start(lease, pstrdup(sql), copy_params(params), ep_receive_nothing());
 	MemoryContextSwitchTo(caller);
+	ep_exchange_await_sending(pending->exchange);
 	MemoryContextSetParent(context, TopMemoryContext);
 	lease->pending = pending;
 	lease->in_use = false;

@@ -23,6 +23,7 @@
 #include "client/lease.h"
 #include "client/notify.h"
 #include "client/session.h"
+#include "client/turn.h"
 #include "compat.h"
 
 /* The name of 25P04 is younger than PostgreSQL 15. */
@@ -152,10 +153,27 @@ ep_lease_seal(EpLease *lease)
 
 /* ------------------------------------------------------------------- drain */
 
+/* A statement has ended whose answer nobody wants. */
+static void
+drop_command(EpLease *lease, const EpMessage *msg)
+{
+	EpReader	r;
+	const char *tag;
+
+	ep_reader_init(&r, msg);
+	tag = ep_read_string(&r);
+	ep_notify_note_command(lease, tag);
+	if (ep_tag_drops_statements(tag))
+		ep_conn_forget_statements(&ep_conns[lease->slot]);
+	ep_session_confirm(lease);
+}
+
 /* One message of an answer that nobody wants, but for what it says about a session. */
 static void
 drop_message(EpLease *lease, const EpMessage *msg)
 {
+	EpTurn		turn = {.lease = lease, .conn = &ep_conns[lease->slot], .wire = &lease->desc->wire};
+
 	switch (msg->type)
 	{
 		case 'Z':
@@ -164,10 +182,11 @@ drop_message(EpLease *lease, const EpMessage *msg)
 			lease->syncs--;
 			break;
 		case 'A':
-			ep_notify_keep(lease, msg);
+		case 'S':
+			(void) ep_turn_take_async(&turn, msg);
 			break;
 		case 'C':
-			ep_session_confirm(lease);
+			drop_command(lease, msg);
 			break;
 		case 'E':
 			ep_session_reject(lease);

@@ -753,25 +753,48 @@ ep_exchange_step(EpExchange *x)
 	return x->ended;
 }
 
+/* Take the next message of the answer, which may have to be waited for. */
+static void
+await_message(Execution *x)
+{
+	EpMessage	msg;
+
+	ep_turn_receive(&x->turn, &msg);
+	x->ended = !take_message(x, &msg) && has_ended(x);
+}
+
+/*
+ * Wait until the statement itself was sent as far as the socket takes it: after
+ * ep_exchange_start it may be that settings were which it needs before, and whose
+ * answer is awaited here.  If the remote refuses those, the exchange is at its
+ * end, and ep_exchange_finish raises why.  Raises what ep_exchange_await does.
+ */
+void
+ep_exchange_await_sending(EpExchange *x)
+{
+	MemoryContext caller = MemoryContextSwitchTo(x->context);
+
+	while (x->apart && !x->ended)
+		await_message(x);
+	MemoryContextSwitchTo(caller);
+}
+
 /* As ep_exchange_step, waiting for the end; raises what interrupts raise, too. */
 void
 ep_exchange_await(EpExchange *x)
 {
 	MemoryContext caller = MemoryContextSwitchTo(x->context);
-	EpMessage	msg;
 
 	x->turn.readable = true;
 	while (!x->ended)
-	{
-		ep_turn_receive(&x->turn, &msg);
-		x->ended = !take_message(x, &msg) && has_ended(x);
-	}
+		await_message(x);
 	MemoryContextSwitchTo(caller);
 }
 
 /*
  * Give the rows to another receiver than the one that the statement was
- * started with, before the first step.  Their formats stay as they are.
+ * started with, before anything of its answer is read.  Their formats stay as
+ * they are.
  */
 void
 ep_exchange_attach(EpExchange *x, EpReceiver *receiver)

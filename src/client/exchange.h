@@ -87,6 +87,7 @@ struct EpTurn;
 extern EpExchange *ep_exchange_start(EpLease *lease, const char *sql, const EpParams *params,
 									 EpReceiver *receiver);
 extern bool ep_exchange_step(EpExchange *x);
+extern void ep_exchange_await_sending(EpExchange *x);
 extern void ep_exchange_await(EpExchange *x);
 extern void ep_exchange_attach(EpExchange *x, EpReceiver *receiver);
 extern void ep_exchange_note_end(EpExchange *x);

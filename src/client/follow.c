@@ -215,6 +215,11 @@ ep_turn_put_settings(EpTurn *turn, EpSettingsWay way)
 		return;
 	turn->settings_due = false;
 	turn->settings_done = way != EP_SETTINGS_TOGETHER;
+
+	/*
+	 * A statement whose result is taken later may have to be prepared anew
+	 * after the pool's definition has changed: then nothing follows any more.
+	 */
 	if (way == EP_SETTINGS_NOT || lease->ref->follow == NULL)
 	{
 		ep_turn_forget_settings(turn);

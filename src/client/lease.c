@@ -267,7 +267,7 @@ nothing_unread(EpWire *wire)
 		return false;
 	while (wire->in_start < wire->in_end)
 	{
-		if (ep_wire_next(wire, &msg) != EP_IO_OK || !ep_message_is_async(msg.type))
+		if (ep_wire_next(wire, &msg) != EP_IO_OK || !ep_message_is_async(msg.type) || ep_message_garbles(&msg))
 			return false;
 	}
 	return true;

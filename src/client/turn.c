@@ -725,7 +725,7 @@ ep_turn_complete(EpTurn *turn, const EpMessage *msg, EpOutcome *outcome)
 		ep_turn_forget_settings(turn);
 	}
 	ep_notify_note_command(turn->lease, tag);
-	if (strcmp(tag, "DISCARD ALL") == 0 || strncmp(tag, "DEALLOCATE", strlen("DEALLOCATE")) == 0)
+	if (ep_tag_drops_statements(tag))
 		ep_conn_forget_statements(turn->conn);
 }
 
@@ -760,7 +760,10 @@ raise_settings(EpTurn *turn)
 	ep_raise_remote(turn->lease, &turn->error, NULL);
 }
 
-/* Leave the exchange, and raise the error that the remote reported, if it did. */
+/*
+ * Leave the exchange, and raise the error that the remote reported, if it did;
+ * or why it was this side that had the statement cancelled.
+ */
 void
 ep_turn_end(EpTurn *turn)
 {
@@ -769,6 +772,8 @@ ep_turn_end(EpTurn *turn)
 	ep_turn_close(turn);
 	if (!turn->failed)
 		return;
+	if (turn->error.sqlstate && strcmp(turn->error.sqlstate, "57014") == 0)
+		ep_check_terminated(turn->lease);
 	if (ep_turn_settings_failed(turn))
 		raise_settings(turn);
 	ep_raise_remote(turn->lease, &turn->error, turn->sql);

@@ -469,9 +469,10 @@ ep_conn_to_closing(EpConn *conn)
  * An administrator wants the connection ended, whatever it is doing.  What is
  * idle is BROKEN after this.  A holder sees the flag when it uses the
  * connection next or, in an exchange, when it looks for the answer; the caller
- * wakes it.  The rest is up to the worker, which the caller wakes, too.  The pool
- * gets another connection in its place.  Returns false if it is being ended
- * already.  Caller holds the pool's lock.
+ * wakes it.  The statement is to be cancelled in any case, for it may be one of
+ * which nobody looks for the answer.  The rest is up to the worker, which the
+ * caller wakes, too.  The pool gets another connection in its place.  Returns
+ * false if it is being ended already.  Caller holds the pool's lock.
  */
 bool
 ep_conn_terminate(EpConn *conn)
@@ -482,12 +483,15 @@ ep_conn_terminate(EpConn *conn)
 		return false;
 	ep_pool_refill(pool);
 	conn->terminated = conn->dead = true;
+	conn->terminated_us = ep_now_us();
 	if (conn->state == EP_LEASED)
 	{
-		uint64		resting = EP_LW(conn->conn_id, conn->owner, EP_LW_RESTING);
+		uint64		word = EP_LW(conn->conn_id, conn->owner, EP_LW_RESTING);
 
-		pg_atomic_compare_exchange_u64(&conn->lease_word, &resting,
-									   EP_LW(conn->conn_id, conn->owner, EP_LW_REVOKED));
+		if (!pg_atomic_compare_exchange_u64(&conn->lease_word, &word,
+											EP_LW(conn->conn_id, conn->owner, EP_LW_REVOKED)) &&
+			EP_LW_BITS(word) == EP_LW_IN_EXCHANGE)
+			conn->cancel_wanted = conn->cancel_busy = true;
 	}
 	else if (conn->state == EP_IDLE)
 		ep_conn_to_broken(conn);

@@ -392,6 +392,7 @@ typedef struct EpConn
 	uint64		checked_us;		/* when that was last looked at */
 	bool		dead;			/* worker saw the remote's end of file, or it is to be ended anyway */
 	bool		terminated;		/* an administrator has it ended: its user gets 57P01 */
+	uint64		terminated_us;
 	bool		aside;			/* idle, and lent to nobody at present */
 	bool		kept;			/* for sessions: lent to nobody else while it is idle */
 	uint64		kept_us;		/* since when */

@@ -193,3 +193,28 @@ ep_parameter_garbles(const char *name, const char *value)
 		return strncmp(value, "ISO", 3) != 0;
 	return strcmp(name, "IntervalStyle") == 0 && strcmp(value, "sql_standard") == 0;
 }
+
+/*
+ * Is that a report after which texts would be misread by who has not seen it?
+ * For those who drop messages unread: on the client's encoding they cannot
+ * judge.
+ */
+bool
+ep_message_garbles(const EpMessage *msg)
+{
+	const char *name;
+	const char *value;
+
+	if (msg->type != 'S')
+		return false;
+	return !ep_parse_parameter(msg, &name, &value) || strcmp(name, "client_encoding") == 0 ||
+		ep_parameter_garbles(name, value);
+}
+
+/* Has a command with that tag dropped prepared statements, as far as we know all of them? */
+bool
+ep_tag_drops_statements(const char *tag)
+{
+	return strncmp(tag, "DISCARD ALL", strlen("DISCARD ALL")) == 0 ||
+		strncmp(tag, "DEALLOCATE", strlen("DEALLOCATE")) == 0;
+}

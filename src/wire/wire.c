@@ -434,8 +434,9 @@ ep_wire_shrink(EpWire *wire)
  * messages this process stopped reading: walk over what was received but not
  * looked at, count down the Syncs that it answers, and note how much of the
  * last message is still to come.  Allocates nothing and cannot fail: it runs
- * in abort and exit paths.  A stream that makes no sense yields skip =
- * UINT32_MAX, which ep_wire_resume reports as malformed.
+ * in abort and exit paths.  A stream that makes no sense, or says something that
+ * who comes next would have to know, yields skip = UINT32_MAX, which
+ * ep_wire_resume reports as malformed.
  */
 void
 ep_wire_leave_unfinished(const EpWire *wire, int syncs, EpUnfinished *out)
@@ -454,8 +455,11 @@ ep_wire_leave_unfinished(const EpWire *wire, int syncs, EpUnfinished *out)
 	{
 		const char *p = wire->in + at;
 		uint32		len = message_length(p);
+		EpMessage	msg = {.type = p[0], .data = p + HEADER_SIZE};
 
-		if (!known_type(p[0]) || len < 4 || len > EP_MAX_MESSAGE)
+		/* of a report that has come in part nobody will see the whole */
+		msg.len = Min(len, wire->in_end - at - 1) - 4;
+		if (!known_type(p[0]) || len < 4 || len > EP_MAX_MESSAGE || ep_message_garbles(&msg))
 		{
 			out->skip = PG_UINT32_MAX;
 			out->syncs = syncs;

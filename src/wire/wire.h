@@ -163,6 +163,8 @@ extern bool ep_parse_ready(const EpMessage *msg, char *tx_status);
 extern bool ep_parse_parameter(const EpMessage *msg, const char **name, const char **value);
 extern bool ep_message_is_async(char type);
 extern bool ep_parameter_garbles(const char *name, const char *value);
+extern bool ep_message_garbles(const EpMessage *msg);
+extern bool ep_tag_drops_statements(const char *tag);
 
 /* What the remote is told of a COPY whose data end before they are complete. */
 #define EP_COPY_CUT "the local side of the COPY has ended"

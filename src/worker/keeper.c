@@ -123,7 +123,8 @@ step(EpKept *kept)
 {
 	EpTalkState state = ep_talk_step(&kept->talk, &kept->wire);
 
-	if (state == EP_TALK_DONE && !kept->talk.failed &&
+	/* a statement that was cancelled has failed, and others before it may have changed something */
+	if (state == EP_TALK_DONE && (!kept->talk.failed || kept->task == EP_TASK_DRAIN) &&
 		!ep_talk_fits(&kept->talk, ep_kept_pool(kept)->def.encoding))
 		state = EP_TALK_LOST;
 	if (state != EP_TALK_BUSY)
@@ -311,6 +312,7 @@ tick_slot(EpKept *kept, uint64 now_us)
 {
 	EpConnState state = *(volatile EpConnState *) &ep_kept_conn(kept)->state;
 
+	pg_read_barrier();			/* what a holder left for us was written before */
 	if (kept->walk)
 	{
 		if (!ep_opener_give_up(kept))

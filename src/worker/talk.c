@@ -178,8 +178,7 @@ note_tag(EpTalk *talk, const EpMessage *msg)
 	tag = ep_read_string(&r);
 	if (strncmp(tag, "SELECT ", 7) == 0)
 		talk->rows = atoi(tag + 7);
-	if (strncmp(tag, "DISCARD ALL", 11) == 0 || strncmp(tag, "DEALLOCATE", 10) == 0)
-		talk->forget = true;
+	talk->forget |= ep_tag_drops_statements(tag);
 }
 
 /* Returns false if the message has no place here. */

@@ -19,7 +19,7 @@
 #define DRAIN_TIMEOUT_US	10000000	/* from the cancel request to the end of the answer */
 #define RESET_TIMEOUT_US	30000000
 #define VALIDATE_TIMEOUT_US	10000000
-#define STRUCK_GRACE_US		5000000 /* from the end of a session's time to that of its connection */
+#define HOLDER_GRACE_US		5000000 /* until a connection whose holder was told that its time is over is ended */
 
 /* ----------------------------------------------------------------- cancel */
 
@@ -57,10 +57,10 @@ cancel_settled(EpKept *kept)
  * An administrator has the connection ended, or the time of the session that
  * has it is over.  A holder in an exchange sees that by itself; one that rests
  * finds its lease revoked, and the remote need not wait for that: it rolls back
- * when we say goodbye.  Nor does it wait for long for the holder of a struck
- * session, whose statement has been cancelled meanwhile, and not at all if he
- * has given that statement up: who comes back to read the rest sees the mark
- * first.
+ * when we say goodbye.  Nor does it wait for long for a holder whose statement
+ * has been cancelled meanwhile, as he may be busy with something else, and not
+ * at all if he has given that statement up: who comes back to read the rest sees
+ * the mark first.
  */
 static void
 end_leased(EpKept *kept, uint64 now_us)
@@ -77,11 +77,11 @@ end_leased(EpKept *kept, uint64 now_us)
 		revoked = pg_atomic_compare_exchange_u64(&conn->lease_word, &word,
 												 EP_LW(conn->conn_id, conn->owner, EP_LW_REVOKED)) ||
 			EP_LW_BITS(word) == EP_LW_REVOKED;
+		revoked = revoked || conn->cut_us != 0 ||
+			(conn->struck != EP_STRUCK_NOT && now_us >= conn->struck_us + HOLDER_GRACE_US) ||
+			(conn->terminated && now_us >= conn->terminated_us + HOLDER_GRACE_US);
 		if (conn->struck != EP_STRUCK_NOT)
-		{
-			revoked = revoked || conn->cut_us != 0 || now_us >= conn->struck_us + STRUCK_GRACE_US;
 			ep_conn_blame(conn, revoked ? EP_END_SESSION_STRUCK : EP_END_NONE);
-		}
 	}
 	LWLockRelease(&pool->lock);
 	if (revoked)
@@ -157,6 +157,9 @@ end_drain(EpKept *kept)
 	EpConn	   *conn = ep_kept_conn(kept);
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	/* the reset that follows need not be one that does so */
+	if (kept->talk.forget)
+		ep_conn_forget_statements(conn);
 	conn->needs_rollback = true;
 	conn->cancel_wanted = conn->cancel_busy = false;
 	ep_conn_to_resetting(conn);

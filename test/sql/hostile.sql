@@ -31,6 +31,42 @@ COMMIT;
 SELECT error_of($$SELECT enhanced_pool.exec('hostile', 'SET IntervalStyle = sql_standard')$$);
 SELECT enhanced_pool.exec('hostile', 'SELECT 1');
 
+-- The same in an answer that nobody has read: by who goes on with the lease ...
+BEGIN;
+SELECT enhanced_pool.acquire('hostile') AS lease \gset
+SAVEPOINT a;
+SELECT enhanced_pool.send(:lease, 'SET DateStyle = German');
+SELECT enhanced_pool.wait_any(ARRAY[:lease]) = :lease AS ended;
+ROLLBACK TO a;
+SELECT error_of(format($$SELECT * FROM enhanced_pool.execute(%s, 'SELECT $1::date', date '2026-02-01') AS t(d date)$$, :lease));
+COMMIT;
+-- ... and by the next user of a connection that is not reset, if it was left with a whole answer or in the middle of one
+SELECT define_pool('hostile_never', $$max_size '1', initial_size '1', min_size '1', reset 'never'$$);
+BEGIN;
+SELECT enhanced_pool.acquire('hostile_never') AS lease \gset
+SELECT enhanced_pool.send(:lease, 'SET DateStyle = German');
+SELECT enhanced_pool.wait_any(ARRAY[:lease]) = :lease AS ended;
+COMMIT;
+SELECT * FROM enhanced_pool.execute('hostile_never', 'SHOW DateStyle') AS t(style text);
+BEGIN;
+SELECT enhanced_pool.acquire('hostile_never') AS lease \gset
+SET LOCAL statement_timeout = '300ms';
+SELECT enhanced_pool.run_script(:lease, 'BEGIN; SET DateStyle = German; COMMIT; SELECT pg_sleep(60)');
+COMMIT;
+SELECT * FROM enhanced_pool.execute('hostile_never', 'SHOW DateStyle') AS t(style text);
+-- What was prepared there is not taken for what still is
+SELECT * FROM enhanced_pool.execute('hostile_never', 'SELECT 1') AS t(n int);
+BEGIN;
+SELECT enhanced_pool.acquire('hostile_never') AS lease \gset
+SAVEPOINT a;
+SELECT enhanced_pool.send(:lease, 'DEALLOCATE ALL');
+SELECT enhanced_pool.wait_any(ARRAY[:lease]) = :lease AS ended;
+ROLLBACK TO a;
+SELECT enhanced_pool.exec(:lease, 'BEGIN');
+SELECT * FROM enhanced_pool.execute(:lease, 'SELECT 1') AS t(n int);
+COMMIT;
+DROP SERVER hostile_never CASCADE;
+
 -- The same by connect_query; the host's name is not the same everywhere.
 CREATE FUNCTION connect_error() RETURNS text LANGUAGE plpgsql AS $$
 DECLARE

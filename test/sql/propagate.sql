@@ -240,6 +240,13 @@ SET LOCAL app.tenant = 'green';
 SELECT enhanced_pool.send(:lease, 'EXPLAIN (COSTS OFF) SELECT 1');
 SELECT * FROM enhanced_pool.get_result(:lease) AS t(a text);
 SELECT seen(:lease);
+-- one that gets them in a round trip of its own before is under way all the same
+SET LOCAL app.tenant = 'olive';
+SELECT enhanced_pool.send(:lease, 'CREATE TABLE follow_sent AS SELECT current_setting(''app.tenant'') AS a');
+SELECT enhanced_pool.wait_any(ARRAY[:lease]) = :lease AS ended;
+SELECT * FROM enhanced_pool.execute('loop', 'SELECT a FROM follow_sent') AS t(a text);
+SELECT enhanced_pool.get_count(:lease);
+SELECT enhanced_pool.exec(:lease, 'DROP TABLE follow_sent');
 COMMIT;
 SELECT enhanced_pool.exec('follow', 'CREATE TABLE follow_copy (n int, a text DEFAULT current_setting(''app.tenant''))');
 SELECT enhanced_pool.copy_to('follow', 'follow_copy', 'SELECT 1', '{n}');
@@ -288,6 +295,9 @@ BEGIN;
 SELECT enhanced_pool.acquire('odd') AS lease \gset
 SELECT error_of(format('SELECT enhanced_pool.exec(%s, ''SELECT 1'')', :lease));
 SELECT error_of(format('SELECT enhanced_pool.exec(%s, ''SELECT 1'')', :lease));
+SELECT enhanced_pool.send(:lease, 'VACUUM items');
+SELECT enhanced_pool.is_busy(:lease);
+SELECT error_of(format('SELECT enhanced_pool.get_count(%s)', :lease));
 COMMIT;
 
 -- too long, and not to be seen
@@ -305,8 +315,16 @@ ALTER SERVER follow OPTIONS (SET propagate_settings 'app.other');
 SELECT seen('follow');
 SET app.other = 'x';
 SELECT seen('follow');
-ALTER SERVER follow OPTIONS (DROP propagate_settings);
+-- a statement that was sent before, and must be prepared anew when its result is taken
+SELECT enhanced_pool.acquire('follow', hold => true) AS lease \gset
+SELECT enhanced_pool.exec(:lease, 'CREATE TEMP TABLE changing AS SELECT 1 AS a');
+SELECT * FROM enhanced_pool.execute(:lease, 'SELECT * FROM changing') AS t(a int);
+SELECT enhanced_pool.exec(:lease, 'ALTER TABLE changing ALTER a TYPE bigint');
+SELECT enhanced_pool.send(:lease, 'SELECT * FROM changing');
+ALTER SERVER follow OPTIONS (SET max_size '2', DROP propagate_settings);
 SELECT seen('follow');
+SELECT * FROM enhanced_pool.get_result(:lease) AS t(a int);
+SELECT enhanced_pool.release(:lease);
 -- from the user mapping
 ALTER USER MAPPING FOR CURRENT_USER SERVER follow OPTIONS (ADD propagate_settings 'app.tenant');
 SELECT seen('follow');

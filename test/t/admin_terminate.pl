@@ -113,6 +113,21 @@ foreach my $kind ('p', 'lease')
 	gone($conn, 'it is gone');
 }
 
+# with a statement that was sent, while its session does something else
+$session->query_safe("SELECT enhanced_pool.acquire('p', hold => true) AS lease \\gset");
+$pid = $session->query_safe($ask);
+$session->query_safe("SELECT enhanced_pool.send(:lease, 'SELECT pg_sleep(600)')");
+ok($remote->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE pid = $pid AND state = 'active'"), 'a statement was sent');
+$conn = conn_of("state = 'leased'");
+is(terminate($conn), 't', 'a connection of which nobody looks for the answer');
+ok($remote->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $pid AND state = 'active'"), 'the statement is cancelled');
+remote_ended($pid, 'and the connection ended');
+$session->query('SELECT enhanced_pool.get_result(:lease)');
+like($session->{stderr}, $terminated, 'its user is told instead of the result');
+$session->{stderr} = '';
+$session->query_safe('SELECT enhanced_pool.release(:lease)');
+gone($conn, 'it is gone');
+
 # in the middle of rows
 begin_query($session, "SELECT count(*) FROM enhanced_pool.execute('p', 'SELECT repeat(''x'', 1000) FROM generate_series(1, 100000000)') AS t(x text)");
 ok($local->poll_query_until('postgres', "SELECT count(*) = 1 FROM enhanced_pool.leases WHERE state = 'active'"), 'rows are coming');

@@ -351,7 +351,11 @@ remote_sends(Lane *lane, size_t len)
 	if (n > 0)
 		lane->remote_sent += n;
 	else if (!remote_wants(lane, n))
+	{
+		/* having read an end without a goodbye OpenSSL writes nothing any more: a remote would hang up */
 		lane->remote_says_end = true;
+		shutdown(lane->pair.server_fd, SHUT_WR);
+	}
 }
 
 static void

@@ -234,6 +234,46 @@ test_nonsense(void)
 	}
 }
 
+/* A report that makes texts unreadable is not left to somebody who has not seen it, nor one of which nobody sees the whole. */
+static void
+test_reports(void)
+{
+	static const struct
+	{
+		const char *body;
+		uint32		len;
+		bool		harmless;
+	}			cases[] = {
+		{"DateStyle\0German, DMY", 22, false},
+		{"DateStyle\0ISO, DMY", 19, true},
+		{"IntervalStyle\0sql_standard", 27, false},
+		{"IntervalStyle\0iso_8601", 23, true},
+		{"client_encoding\0LATIN1", 23, false},
+		{"TimeZone\0Asia/Tokyo", 20, true}
+	};
+
+	for (Size i = 0; i < lengthof(cases); i++)
+	{
+		char		stream[128];
+		size_t		before = put_message(stream, 'C', "SET", 4);
+		size_t		len = before + put_message(stream + before, 'S', cases[i].body, cases[i].len);
+
+		for (size_t received = 0; received <= len; received++)
+		{
+			EpWire		wire;
+			EpUnfinished unfinished;
+			bool		seen = received >= before + 5;
+
+			scripted_wire(&wire, stream, received, 100);
+			(void) ep_wire_fill(&wire);
+			ep_wire_leave_unfinished(&wire, 1, &unfinished);
+			CHECK_INT(unfinished.skip == PG_UINT32_MAX, seen && !(cases[i].harmless && received == len),
+					  "case %zu, %zu bytes", i, received);
+			ep_wire_free(&wire);
+		}
+	}
+}
+
 /* A wire that is used for another socket starts with a clean slate. */
 static void
 test_reset(void)
@@ -258,6 +298,7 @@ test_unfinished(void)
 	test_ready_cut();
 	test_copy_in();
 	test_copy_cut();
+	test_reports();
 	test_nonsense();
 	test_reset();
 }
