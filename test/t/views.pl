@@ -146,6 +146,36 @@ SELECT DISTINCT left(query, 9), length(query), query ~ '^SELECT ''(a*|b*)''$' FR
 $local->safe_psql('postgres', 'UPDATE gate SET open = true');
 ok(finish($writer), 'it ended well');
 
+# --------------------------------------------------------------------------- order
+
+# The pool that is opened last is first by name, and the connection leased last is not
+# the one in the last place.
+define_pool($local, $remote, 'aa', initial_size => 2, max_size => 2);
+my $session = start_session($local, 'postgres');
+$session->query_safe("SELECT enhanced_pool.acquire('aa', hold => true) AS a, enhanced_pool.acquire('aa', hold => true) AS b \\gset");
+$session->query_safe("SELECT enhanced_pool.release(:a); SELECT enhanced_pool.acquire('aa', hold => true) AS a \\gset");
+$session->query_safe("SELECT enhanced_pool.acquire('busy', hold => true) AS c \\gset");
+my @waiting = map { in_background("SELECT enhanced_pool.exec('$_', 'SELECT 1')") } 'aa', 'aa';
+ok($local->poll_query_until('postgres', 'SELECT count(*) = 2 FROM enhanced_pool.waiters'), 'some wait');
+my %order = (
+	pools => 'datname, pool, role',
+	config => 'datname, pool, role, name',
+	pool_metrics => 'datname, pool, role',
+	connection_metrics => 'datname, pool, role, conn_id',
+	leases => 'acquired_at',
+	waiters => 'datname, pool, role, position');
+foreach my $view (sort keys %order)
+{
+	is( $local->safe_psql(
+			'postgres', qq{WITH seen AS MATERIALIZED (SELECT v::text AS line, row_number() OVER () AS n, $order{$view} FROM enhanced_pool.$view v)
+	  SELECT count(*) > 1, (SELECT array_agg(line ORDER BY n) FROM seen) = (SELECT array_agg(line ORDER BY $order{$view}) FROM seen) FROM seen}),
+		't|t',
+		"the order of $view");
+}
+$session->query_safe('SELECT enhanced_pool.release_all()');
+ok(finish($_), 'it ended well') foreach @waiting;
+$session->quit;
+
 check_clean($local, $remote, 100);
 $local->stop;
 
