@@ -313,7 +313,7 @@ class Servers:
         self.psql("CREATE EXTENSION enhanced_pool", database="other")
         quickly = "retry_backoff '100ms', health_check_interval '500ms', circuit_breaker_threshold '3', circuit_breaker_recovery '500ms'"
         self.psql(self.pool("busy", f"initial_size '2', min_size '2', max_size '4', {quickly}"))
-        self.psql(self.pool("quiet", "initial_size '1', min_size '1', max_size '2', max_overflow '3', target_free_connections '0', reset_query 'DISCARD ALL'"))
+        self.psql(self.pool("quiet", "initial_size '1', min_size '1', max_size '2', max_overflow '3', dynamic_scaling_enabled 'off'"))
         self.psql(self.pool("leaky", "initial_size '1', min_size '1', leak_detection_threshold '500ms'"))
         self.psql(self.pool("elsewhere", "initial_size '1', min_size '1'"), database="other")
 
@@ -413,11 +413,11 @@ class Prometheus:
         check(result["status"] == "success" and not result.get("warnings"), f"{path} {parameters}: {answer}")
         return result["data"]
 
-    def query(self, expr: str) -> list[tuple[dict[str, str], float]]:
-        return [(each["metric"], float(each["value"][1])) for each in self.ask("query", query=expr)["result"]]
+    def query(self, expr: str, **at: float) -> list[tuple[dict[str, str], float]]:
+        return [(each["metric"], float(each["value"][1])) for each in self.ask("query", query=expr, **at)["result"]]
 
-    def value(self, expr: str) -> float:
-        series = self.query(expr)
+    def value(self, expr: str, **at: float) -> float:
+        series = self.query(expr, **at)
         check(len(series) == 1, f"{expr}: {len(series)} series")
         return series[0][1]
 
@@ -435,7 +435,7 @@ def names_of(metric: str, kind: str) -> list[str]:
 def check_series(prometheus: Prometheus, metrics: dict[str, tuple[str, set[str]]]) -> int:
     """Every series is there, of its type, with its labels, and a value that can be."""
     n = 0
-    known = prometheus.ask("metadata")
+    known = wait_for("a first scrape", lambda: (data := prometheus.ask("metadata")) and set(metrics) <= set(data) and data)
     for metric, (kind, labels) in metrics.items():
         check([each["type"] for each in known.get(metric, [])] == [kind], f"{metric}: {known.get(metric)} is not {kind}")
         for name in names_of(metric, kind):
@@ -454,9 +454,10 @@ def check_series(prometheus: Prometheus, metrics: dict[str, tuple[str, set[str]]
 def check_histogram(prometheus: Prometheus, metric: str) -> None:
     """Cumulative, ending at the count; and its sum lies between what the bounds allow."""
     of = '{pool="busy"}'
-    buckets = sorted((float(labels["le"]), value) for labels, value in prometheus.query(f"{metric}_bucket{of} offset 2s"))
-    count = prometheus.value(f"{metric}_count{of} offset 2s")
-    total = prometheus.value(f"{metric}_sum{of} offset 2s")
+    at = time.time() - 2
+    buckets = sorted((float(labels["le"]), value) for labels, value in prometheus.query(f"{metric}_bucket{of}", time=at))
+    count = prometheus.value(f"{metric}_count{of}", time=at)
+    total = prometheus.value(f"{metric}_sum{of}", time=at)
     counts = [value for _, value in buckets]
     check(len(buckets) == 18 and math.isclose(buckets[0][0], 0.000256) and math.isclose(buckets[-2][0], 16.777216) and math.isinf(buckets[-1][0]), f"{metric}: bounds {buckets}")
     check(counts == sorted(counts) and counts[-1] == count > 100, f"{metric}: {buckets}, count {count}")
@@ -472,8 +473,9 @@ def check_histogram(prometheus: Prometheus, metric: str) -> None:
 def check_values(prometheus: Prometheus, servers: Servers) -> None:
     """Exact values where they are known, and what must hold between others."""
     for name, value in QUIET_IS.items():
-        found = prometheus.value(f'enhanced_pool_{name}{{pool="quiet"}}')
-        check(found == value, f"{name} of the quiet pool is {found}, not {value}")
+        expr = f'enhanced_pool_{name}{{pool="quiet"}}'
+        if not prometheus.query(f"{expr} == {value}"):
+            wait_for(f"{expr} is {value}; it is {prometheus.value(expr)}", lambda expr=expr, value=value: prometheus.query(f"{expr} == {value}"))
     at_once = {
         'enhanced_pool_latency_query_seconds_sum{pool="quiet"} > 0.05 < 5': "a statement of 50 ms",
         'enhanced_pool_lease_seconds_total{pool="quiet"} > 0.05 < 5': "and its lease",
