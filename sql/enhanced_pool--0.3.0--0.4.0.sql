@@ -130,3 +130,13 @@ CREATE OR REPLACE VIEW waiters AS
   SELECT datname, pool, role, pid, since, waited, "position"
   FROM _waiters()
   ORDER BY datname, pool, role, "position";
+
+CREATE OR REPLACE VIEW latency_histogram AS
+  SELECT datname, pool, role, kind, lower_bound, upper_bound, count, sum
+  FROM _latency_histogram()
+  ORDER BY datname, pool, role, kind, lower_bound;
+
+CREATE OR REPLACE VIEW load_history AS
+  SELECT datname, pool, role, at, size, active, waiting, queries, avg_query_time
+  FROM _load_history()
+  ORDER BY datname, pool, role, at;

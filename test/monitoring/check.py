@@ -454,7 +454,7 @@ def check_series(prometheus: Prometheus, metrics: dict[str, tuple[str, set[str]]
 def check_histogram(prometheus: Prometheus, metric: str) -> None:
     """Cumulative, ending at the count; and its sum lies between what the bounds allow."""
     of = '{pool="busy"}'
-    at = time.time() - 2
+    at = wait_for(metric, lambda: (at := time.time() - 2) and prometheus.query(f"{metric}_count{of}", time=at) and at)
     buckets = sorted((float(labels["le"]), value) for labels, value in prometheus.query(f"{metric}_bucket{of}", time=at))
     count = prometheus.value(f"{metric}_count{of}", time=at)
     total = prometheus.value(f"{metric}_sum{of}", time=at)

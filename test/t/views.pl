@@ -163,7 +163,10 @@ my %order = (
 	pool_metrics => 'datname, pool, role',
 	connection_metrics => 'datname, pool, role, conn_id',
 	leases => 'acquired_at',
-	waiters => 'datname, pool, role, position');
+	waiters => 'datname, pool, role, position',
+	latency_histogram => 'datname, pool, role, kind, lower_bound',
+	load_history => 'datname, pool, role, at');
+ok($local->poll_query_until('postgres', 'SELECT count(*) > 1 FROM enhanced_pool.load_history'), 'there is history');
 foreach my $view (sort keys %order)
 {
 	is( $local->safe_psql(
