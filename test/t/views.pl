@@ -154,9 +154,9 @@ define_pool($local, $remote, 'aa', initial_size => 2, max_size => 2);
 my $session = start_session($local, 'postgres');
 $session->query_safe("SELECT enhanced_pool.acquire('aa', hold => true) AS a, enhanced_pool.acquire('aa', hold => true) AS b \\gset");
 $session->query_safe("SELECT enhanced_pool.release(:a); SELECT enhanced_pool.acquire('aa', hold => true) AS a \\gset");
-$session->query_safe("SELECT enhanced_pool.acquire('busy', hold => true) AS c \\gset");
-my @waiting = map { in_background("SELECT enhanced_pool.exec('$_', 'SELECT 1')") } 'aa', 'aa';
-ok($local->poll_query_until('postgres', 'SELECT count(*) = 2 FROM enhanced_pool.waiters'), 'some wait');
+$session->query_safe("SELECT enhanced_pool.acquire('busy', hold => true) AS c, enhanced_pool.acquire('busy', hold => true) AS d \\gset");
+my @waiting = map { in_background("SELECT enhanced_pool.exec('$_', 'SELECT 1')") } 'busy', 'aa', 'aa';
+ok($local->poll_query_until('postgres', 'SELECT count(*) = 3 FROM enhanced_pool.waiters'), 'some wait');
 my %order = (
 	pools => 'datname, pool, role',
 	config => 'datname, pool, role, name',
