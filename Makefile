@@ -88,7 +88,7 @@ installcheck: check-preload
 check-preload:
 	@PATH='$(bindir)':"$$PATH" test/harness/check-preload
 
-.PHONY: demo test unit simulate simulation pgtap tap bench format check-versions check-assert check-sanitize check-patroni check-clients check-sqlalchemy check-drivers check-version check-sources dist help
+.PHONY: demo test unit simulate simulation pgtap tap bench format check-versions check-assert check-sanitize check-patroni check-clients check-sqlalchemy check-drivers check-monitoring check-version check-sources dist help
 demo:
 	@test/harness/demo
 
@@ -121,6 +121,10 @@ check-clients:
 check-sqlalchemy check-drivers:
 	@test/harness/clients $(@:check-%=%)
 
+# The files of monitoring/ with a real exporter and Prometheus; not a part of test.
+check-monitoring:
+	@test/harness/monitoring
+
 check-version check-sources:
 	@test/harness/check-sources
 
@@ -148,6 +152,7 @@ help:
 	@echo 'make check-clients   applications: the next two together'
 	@echo 'make check-sqlalchemy   examples/sqlalchemy, with asyncpg'
 	@echo 'make check-drivers   the programs of doc/drivers.md: psycopg, asyncpg, JDBC, node-postgres'
+	@echo "make check-monitoring   monitoring/ with Debian's exporter and Prometheus: series, alerts, dashboard"
 	@echo 'make check-sources   versions agree, PG_VERSION_NUM only in compat.h'
 	@echo 'make bench           peers side by side'
 	@echo 'make format          lay the code out as pgindent does'

@@ -83,15 +83,13 @@ ep_turn_begin(EpTurn *turn, EpLease *lease, const char *sql, bool dirty)
 	turn->follows = turn->settings_due = lease->ref->follow != NULL;
 	if (!turn->follows)
 		ep_lease_forget_settings(lease);
-	turn->bytes_in = turn->wire->bytes_in;
-	turn->bytes_out = turn->wire->bytes_out;
+	turn->due = true;
 
 	/* before anything is sent: whoever takes the connection over must know */
 	lease->used = true;
 	if (dirty)
 		turn->conn->dirty = true;
 	turn->in_transaction = turn->conn->tx_status != 'I';
-	lease->stats.query_count++;
 	ep_conn_set_query(turn->conn, sql);
 
 	turn->started_us = ep_now_us();
@@ -106,19 +104,20 @@ ep_turn_begin(EpTurn *turn, EpLease *lease, const char *sql, bool dirty)
 
 /* ------------------------------------------------------------ the numbers */
 
-static void
-count(EpTurn *turn, bool error)
+/* What is sent is a statement of ours by itself: it and its rows do not count.  After ep_turn_begin. */
+void
+ep_turn_is_ours(EpTurn *turn)
 {
-	EpLeaseStats *stats = &turn->lease->stats;
-	uint64		elapsed = (turn->ended_us ? turn->ended_us : ep_now_us()) - turn->started_us;
+	turn->ours = true;
+	turn->due = false;
+}
 
-	stats->total_query_us += elapsed;
-	stats->max_query_us = Max(stats->max_query_us, elapsed);
-	stats->rows_returned += turn->rows;
-	stats->bytes_received += turn->wire->bytes_in - turn->bytes_in;
-	stats->bytes_sent += turn->wire->bytes_out - turn->bytes_out;
-	if (error)
-		stats->query_errors++;
+/* The statement has ended; what was never sent, or counted before, is not counted. */
+static void
+count(EpTurn *turn, bool failed)
+{
+	if (turn->lease->started_us != 0)
+		ep_lease_count(turn->lease, turn->ended_us ? turn->ended_us : ep_now_us(), failed);
 }
 
 /* --------------------------------------------------------- moving the bytes */
@@ -318,6 +317,11 @@ void
 ep_turn_send_prelude(EpTurn *turn)
 {
 	turn->lease->syncs++;		/* from here on an answer is owed */
+	if (turn->due)
+		turn->lease->started_us = turn->started_us;
+	turn->due = false;
+	turn->lease->beginning |= turn->begins;
+	turn->begins = false;
 	if (turn->naming && !turn->conn->name_set)
 	{
 		turn->lease->syncs++;
@@ -660,7 +664,10 @@ ep_turn_ready(EpTurn *turn, const EpMessage *msg)
 	turn->lease->syncs--;
 	turn->conn->tx_status = status;
 	if (!turn->naming)
+	{
+		turn->lease->beginning = false;
 		ep_turn_settle_settings(turn);
+	}
 	if (turn->in_transaction && status == 'I')
 		count_transaction(turn, false);
 	turn->in_transaction = status != 'I';

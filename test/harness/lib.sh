@@ -86,14 +86,14 @@ need_packages()
 	printf '  %s\n' "${missing[@]}"
 	apt_get update
 	case " ${missing[*]} " in
-		*" postgresql-"* | *" pgbouncer "* | *" patroni "* | *" etcd-server "*) install_without_cluster "${missing[@]}" ;;
+		*" postgresql-"* | *" pgbouncer "* | *" patroni "* | *" etcd-server "* | *" prometheus"*) install_without_cluster "${missing[@]}" ;;
 		*) apt_get install --no-install-recommends "${missing[@]}" ;;
 	esac
 }
 
 # A new server package makes a cluster and starts it, unless postgresql-common
-# is told not to; a new pgbouncer, patroni or etcd starts itself, unless policy-rc.d
-# forbids it.
+# is told not to; a new pgbouncer, patroni, etcd, prometheus or
+# exporter starts itself, unless policy-rc.d forbids it.
 # Told so for the time of this installation alone.
 install_without_cluster()
 {

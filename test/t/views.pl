@@ -146,6 +146,39 @@ SELECT DISTINCT left(query, 9), length(query), query ~ '^SELECT ''(a*|b*)''$' FR
 $local->safe_psql('postgres', 'UPDATE gate SET open = true');
 ok(finish($writer), 'it ended well');
 
+# --------------------------------------------------------------------------- order
+
+# The pool that is opened last is first by name, and the connection leased last is not
+# the one in the last place.
+define_pool($local, $remote, 'aa', initial_size => 2, max_size => 2);
+my $session = start_session($local, 'postgres');
+$session->query_safe("SELECT enhanced_pool.acquire('aa', hold => true) AS a, enhanced_pool.acquire('aa', hold => true) AS b \\gset");
+$session->query_safe("SELECT enhanced_pool.release(:a); SELECT enhanced_pool.acquire('aa', hold => true) AS a \\gset");
+$session->query_safe("SELECT enhanced_pool.acquire('busy', hold => true) AS c, enhanced_pool.acquire('busy', hold => true) AS d \\gset");
+my @waiting = map { in_background("SELECT enhanced_pool.exec('$_', 'SELECT 1')") } 'busy', 'aa', 'aa';
+ok($local->poll_query_until('postgres', 'SELECT count(*) = 3 FROM enhanced_pool.waiters'), 'some wait');
+my %order = (
+	pools => 'datname, pool, role',
+	config => 'datname, pool, role, name',
+	pool_metrics => 'datname, pool, role',
+	connection_metrics => 'datname, pool, role, conn_id',
+	leases => 'acquired_at',
+	waiters => 'datname, pool, role, position',
+	latency_histogram => 'datname, pool, role, kind, lower_bound',
+	load_history => 'datname, pool, role, at');
+ok($local->poll_query_until('postgres', 'SELECT count(*) > 1 FROM enhanced_pool.load_history'), 'there is history');
+foreach my $view (sort keys %order)
+{
+	is( $local->safe_psql(
+			'postgres', qq{WITH seen AS MATERIALIZED (SELECT v::text AS line, row_number() OVER () AS n, $order{$view} FROM enhanced_pool.$view v)
+	  SELECT count(*) > 1, (SELECT array_agg(line ORDER BY n) FROM seen) = (SELECT array_agg(line ORDER BY $order{$view}) FROM seen) FROM seen}),
+		't|t',
+		"the order of $view");
+}
+$session->query_safe('SELECT enhanced_pool.release_all()');
+ok(finish($_), 'it ended well') foreach @waiting;
+$session->quit;
+
 check_clean($local, $remote, 100);
 $local->stop;
 
@@ -163,7 +196,8 @@ is($plain->safe_psql('postgres', "SELECT value, source FROM enhanced_pool.config
 foreach my $sql (
 	'SELECT * FROM enhanced_pool.pool_metrics', 'SELECT * FROM enhanced_pool.connection_metrics',
 	'SELECT * FROM enhanced_pool.leases', 'SELECT * FROM enhanced_pool.waiters',
-	'SELECT * FROM enhanced_pool.events',
+	'SELECT * FROM enhanced_pool.events', 'SELECT * FROM enhanced_pool.latency_histogram', 'SELECT * FROM enhanced_pool.load_history',
+	'SELECT * FROM enhanced_pool._pool_percentiles()',
 	"SELECT enhanced_pool.exec('p', 'SELECT 1')", "SELECT enhanced_pool.exec(7, 'SELECT 1')",
 	'SELECT enhanced_pool.release(7)', 'SELECT enhanced_pool.release_all()',
 	q{SELECT enhanced_pool.broadcast('{}', 'SELECT 1')}, q{SELECT * FROM enhanced_pool.broadcast_as(NULL::int, '{}', 'SELECT 1')},
