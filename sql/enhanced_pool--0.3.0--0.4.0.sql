@@ -46,8 +46,9 @@ COMMENT ON FUNCTION _unknown_pool(text) IS
 --
 -- The numbers of the current database's pools: a row for each role, and one with
 -- a null role for all of them together.  Both come from the same sums, so what
--- is an average or a rate is one of the sums.  Views have milliseconds, documents
--- seconds.  A closed pool has counted nothing.
+-- is an average or a rate is one of the sums; percentiles cannot be had from those
+-- of the roles.  Views have milliseconds, documents seconds.  A closed pool has
+-- counted nothing.
 --
 CREATE FUNCTION _numbers()
 RETURNS TABLE (pool text, role text, numbers jsonb)
@@ -103,13 +104,13 @@ AS $$
       'acquire_count', coalesce(m.acquire_count, 0), 'acquire_timeouts', coalesce(m.acquire_timeouts, 0),
       'wait_count', coalesce(m.wait_count, 0), 'total_wait_time', coalesce(m.total_wait_time, 0) / 1000,
       'avg_wait_time', m.total_wait_time / nullif(m.wait_count, 0)::double precision / 1000, 'max_wait_time', coalesce(m.max_wait_time, 0) / 1000,
-      'p50_wait_time', m.p50_wait_time / 1000, 'p95_wait_time', m.p95_wait_time / 1000, 'p99_wait_time', m.p99_wait_time / 1000,
+      'p50_wait_time', CASE WHEN p.role IS NULL THEN t.p50_wait_time ELSE m.p50_wait_time END / 1000, 'p95_wait_time', CASE WHEN p.role IS NULL THEN t.p95_wait_time ELSE m.p95_wait_time END / 1000, 'p99_wait_time', CASE WHEN p.role IS NULL THEN t.p99_wait_time ELSE m.p99_wait_time END / 1000,
       'lease_count', coalesce(m.lease_count, 0), 'total_lease_time', coalesce(m.total_lease_time, 0) / 1000,
       'max_lease_time', coalesce(m.max_lease_time, 0) / 1000,
       'query_count', coalesce(m.query_count, 0), 'query_errors', coalesce(m.query_errors, 0),
       'total_query_time', coalesce(m.total_query_time, 0) / 1000,
       'avg_query_time', m.total_query_time / nullif(m.query_count, 0)::double precision / 1000, 'max_query_time', coalesce(m.max_query_time, 0) / 1000,
-      'p50_query_time', m.p50_query_time / 1000, 'p95_query_time', m.p95_query_time / 1000, 'p99_query_time', m.p99_query_time / 1000,
+      'p50_query_time', CASE WHEN p.role IS NULL THEN t.p50_query_time ELSE m.p50_query_time END / 1000, 'p95_query_time', CASE WHEN p.role IS NULL THEN t.p95_query_time ELSE m.p95_query_time END / 1000, 'p99_query_time', CASE WHEN p.role IS NULL THEN t.p99_query_time ELSE m.p99_query_time END / 1000,
       'rows_returned', coalesce(m.rows_returned, 0), 'bytes_sent', coalesce(m.bytes_sent, 0), 'bytes_received', coalesce(m.bytes_received, 0),
       'transaction_count', coalesce(m.transaction_count, 0), 'transaction_rollbacks', coalesce(m.transaction_rollbacks, 0),
       'reset_count', coalesce(m.reset_count, 0), 'scale_ups', coalesce(m.scale_ups, 0), 'scale_downs', coalesce(m.scale_downs, 0),
@@ -118,6 +119,7 @@ AS $$
     'uptime', extract(epoch FROM m.uptime),
     'stats_reset', m.stats_reset)
   FROM p LEFT JOIN m ON m.pool = p.pool AND m.role IS NOT DISTINCT FROM p.role
+       LEFT JOIN enhanced_pool._pool_percentiles() t ON t.datname = current_database() AND t.pool = p.pool
 $$;
 
 COMMENT ON FUNCTION _numbers() IS

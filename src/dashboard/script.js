@@ -551,14 +551,17 @@ function timeLine(pool, span) {
 /* ----------------------------------------------------------- histograms */
 
 /*
- * The buckets of one kind, put together to four a decade.  What took no time at
- * all (a bucket that begins at 0) is counted apart.
+ * The buckets of one kind, put together: each bar goes up to twice where it
+ * begins, in microseconds a power of two, at which buckets begin, too.  What took no
+ * time at all (the bucket that begins at 0) is counted apart.
  */
+function barBegin(key) { return Math.pow(2, key) / 1000; }
+
 function bars(buckets) {
 	var found = {}, atOnce = 0, total = 0, list;
 
 	buckets.forEach(function (bucket) {
-		var key = Math.floor(Math.log10(bucket[0]) * 4 + 1e-6);
+		var key = Math.floor(Math.log2(bucket[0] * 1000) + 1e-6);
 
 		total += bucket[2];
 		if (bucket[0] <= 0) atOnce += bucket[2];
@@ -587,11 +590,13 @@ function histogramChart(label, kind, set) {
 			if (!set.count[key]) continue;
 			add(chart, [svg('rect', { class: kind + ' bar', x: x(key) + .5, width: Math.max(x(key + 1) - x(key) - 1, 1),
 				y: Math.min(y(set.count[key]), bottom - 1.5), height: Math.max(bottom - y(set.count[key]), 1.5) },
-			title(ms(Math.pow(10, key / 4)) + ' to ' + ms(Math.pow(10, (key + 1) / 4)) + ': ' + number(set.count[key]) + ' (' + percent(set.count[key], set.total) + ')'))]);
+			title(ms(barBegin(key)) + ' to ' + ms(barBegin(key + 1)) + ': ' + number(set.count[key]) + ' (' + percent(set.count[key], set.total) + ')'))]);
 		}
-		for (decade = Math.ceil(from / 4); decade <= to / 4; decade++)
-			add(chart, [svg('path', { class: 'base', d: 'M' + Math.round(x(decade * 4)) + ',' + bottom + 'v4' }),
-				svg('text', { x: Math.round(x(decade * 4)), y: bottom + 17, 'text-anchor': x(decade * 4) > width - 24 ? 'end' : 'middle' }, ms(Math.pow(10, decade)))]);
+		for (decade = -3; (key = Math.log2(Math.pow(10, decade) * 1000)) <= to; decade++) {
+			if (key < from) continue;
+			add(chart, [svg('path', { class: 'base', d: 'M' + Math.round(x(key)) + ',' + bottom + 'v4' }),
+				svg('text', { x: Math.round(x(key)), y: bottom + 17, 'text-anchor': x(key) > width - 30 ? 'end' : 'middle' }, ms(Math.pow(10, decade)))]);
+		}
 		return chart;
 	};
 }
