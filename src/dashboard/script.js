@@ -137,10 +137,10 @@ function stateBadge(state) {
 	return el('span', { class: 'badge ' + kind }, state);
 }
 
-function breakerBadge(pool) {
+function breakerBadge(pool, label) {
 	var kind = { closed: isOpen(pool) ? 'good' : 'plain', half_open: 'warn' }[pool.breaker] || 'bad';
 
-	return el('span', { class: 'badge ' + kind }, pool.breaker === 'half_open' ? 'half open' : pool.breaker);
+	return el('span', { class: 'badge ' + kind }, label, pool.breaker === 'half_open' ? 'half open' : pool.breaker);
 }
 
 /* ------------------------------------------------------------ attention */
@@ -173,7 +173,7 @@ function troubles(pool) {
 	n = sum(of('timeout', 'acquire_timeout'), times);
 	if (n > 0) found.push(['bad', plural(n, 'session') + ' got no connection in time in the last hour.']);
 	n = of('leak').length;
-	if (n > 0) found.push(['warn', plural(n, 'lease') + ' were held for longer than leak_detection_threshold in the last hour.']);
+	if (n > 0) found.push(['warn', plural(n, 'lease was', 'leases were') + ' held for longer than leak_detection_threshold in the last hour.']);
 	return found;
 }
 
@@ -348,7 +348,12 @@ var MEANINGS = [
 
 function markOf(kind) { return CLASSES[kind] || ['plain', 'diamond']; }
 
-/* in the time lane: what is of the same kind and too near is one mark */
+/* what stands in which line above the panels */
+var LANES = [['Scaling', ['scaling']], ['Breaker', ['disc']], ['Other', ['cross', 'diamond']]];
+
+function laneOf(look) { return LANES.filter(function (lane) { return lane[1].indexOf(look[0]) >= 0 || lane[1].indexOf(look[1]) >= 0; })[0]; }
+
+/* what is of the same kind and too near is one mark */
 function marks(pool, from, x) {
 	var lanes = {}, all = [];
 
@@ -410,7 +415,7 @@ function tellTime(pool, samples, span) {
 		most('active') + ' active, at most ' + most('waiting') + ' waiting, at most ' + number(most('rate')) + ' queries per second. The table below has the numbers.';
 }
 
-var LEFT = 46, RIGHT = 10;
+var LEFT = 54, RIGHT = 10;
 
 function panel(chart, frame, heading, unit, most, draw) {
 	var top = frame.top + 22, bottom = top + frame.height, step = niceStep(most, frame.height > 80 ? 4 : 2);
@@ -471,7 +476,8 @@ function timeChart(pool, samples, span) {
 		var x = function (at) { return LEFT + (Math.min(Math.max(at, from), madeAt) - from) / span * (width - LEFT - RIGHT); };
 		var frame = { width: width, x: x, gaps: gaps(all, from, madeAt) };
 		var chart = svg('svg', { class: 'chart', role: 'img', 'aria-label': tellTime(pool, samples, span) });
-		var bottom = 20, size = most(samples, 'size', beyond ? 1 : pool.max_size), each;
+		var found = marks(pool, from, x), lanes = LANES.filter(function (lane) { return found.some(function (mark) { return laneOf(mark.look) === lane; }); });
+		var bottom = lanes.length * 15 + 4, top = bottom + 22, size = most(samples, 'size', beyond ? 1 : pool.max_size), each;
 		var section = function (height, heading, unit, most, draw) {
 			frame.top = bottom;
 			frame.height = height;
@@ -500,13 +506,15 @@ function timeChart(pool, samples, span) {
 		add(chart, samples.filter(function (sample, i) { return i % each === each - 1; }).map(function (sample) {
 			var left = x(sample.at - SAMPLE * each);
 
-			return svg('rect', { class: 'hover', x: left, y: 42, width: Math.max(x(sample.at) - left, 1), height: bottom - 42 }, title(tellSample(sample)));
+			return svg('rect', { class: 'hover', x: left, y: top, width: Math.max(x(sample.at) - left, 1), height: bottom - top }, title(tellSample(sample)));
 		}));
-		add(chart, [svg('path', { class: 'grid', d: 'M' + LEFT + ',10H' + (width - RIGHT) }), svg('text', { x: 0, y: 14, class: 'title' }, 'Events'),
-			marks(pool, from, x).map(function (mark) {
-				return svg('path', { class: 'mark ' + mark.look[0], d: SHAPES[mark.look[1]], transform: 'translate(' + mark.x.toFixed(1) + ',10)' },
-					title(mark.events.slice(0, 8).map(tellEvent).join('\n') + (mark.events.length > 8 ? '\nand ' + (mark.events.length - 8) + ' more' : '')));
-			})]);
+		add(chart, [lanes.map(function (lane, i) {
+			return [svg('path', { class: 'grid', d: 'M' + LEFT + ',' + (i * 15 + 8) + 'H' + (width - RIGHT) }),
+				svg('text', { x: LEFT - 7, y: i * 15 + 12, 'text-anchor': 'end' }, lane[0])];
+		}), found.map(function (mark) {
+			return svg('path', { class: 'mark ' + mark.look[0], d: SHAPES[mark.look[1]], transform: 'translate(' + mark.x.toFixed(1) + ',' + (lanes.indexOf(laneOf(mark.look)) * 15 + 8) + ')' },
+				title(mark.events.slice(0, 8).map(tellEvent).join('\n') + (mark.events.length > 8 ? '\nand ' + (mark.events.length - 8) + ' more' : '')));
+		})]);
 		return set(chart, { height: bottom + 22 });
 	};
 }
@@ -544,7 +552,7 @@ function timeLine(pool, span) {
 		empty = el('p', { class: 'empty' }, data.server.stats_enabled ?
 			'No history yet: while the pool is open a row is written every 10 seconds.' : 'No history: the setting stats_enabled is off.');
 	return [el('figure', { class: 'time' }, timeLegend(pool, span, limitIsBeyond(pool, samples)), empty, drawing(timeChart(pool, samples, span)),
-		el('figcaption', null, 'The last ' + seconds(span / 1000) + ', a point every 10 seconds; times in ' + zoneName)),
+		el('figcaption', null, 'The last ' + (span === HOUR ? 'hour' : seconds(span / 1000)) + ', a point every 10 seconds; times in ' + zoneName)),
 		samples.length > 0 ? timeTable(pool, samples) : null];
 }
 
@@ -702,7 +710,7 @@ function poolCard(pool, span) {
 
 	return el('article', { class: 'card pool', id: pool.id, 'aria-labelledby': pool.id + '-name' },
 		el('div', { class: 'pool-head' }, el('h3', { id: pool.id + '-name' }, poolName(pool)),
-			stateBadge(pool.state), el('span', { class: 'sub' }, 'circuit breaker'), breakerBadge(pool)),
+			stateBadge(pool.state), breakerBadge(pool, 'circuit breaker ')),
 		el('p', { class: 'where' }, 'role ', el('b', null, pool.role), where, ', strategy ', el('b', null, pool.strategy)),
 		timeLine(pool, span), histograms(pool), numbers(pool), connections(pool), settings(pool));
 }
@@ -759,7 +767,7 @@ function events() {
 		}, 'short event'],
 		['Pool', poolCell, 'name'],
 		['Message', function (event) { return known(event.message) ? event.message : el('span', { class: 'sub' }, 'not shown to you'); }, 'long'],
-		['Numbers', function (event) { return details(event.detail); }, 'long sub']
+		['Numbers', function (event) { return el('span', { class: 'sub' }, details(event.detail) || NONE); }, 'long']
 	], rows)));
 }
 

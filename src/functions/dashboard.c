@@ -41,9 +41,9 @@ put_html(StringInfo page, const char **at, const char *marker)
 
 /* By what a policy knows a style or script that stands in the page: 'sha256-...'. */
 static void
-put_hash(StringInfo page, const char *text)
+put_hash(StringInfo page, const char *element)
 {
-	Datum		hash = DirectFunctionCall1(sha256_bytea, PointerGetDatum(cstring_to_text(text)));
+	Datum		hash = DirectFunctionCall1(sha256_bytea, PointerGetDatum(cstring_to_text(element)));
 	Datum		base64 = DirectFunctionCall2(binary_encode, hash, CStringGetTextDatum("base64"));
 
 	appendStringInfo(page, "'sha256-%s'", TextDatumGetCString(base64));

@@ -36,7 +36,7 @@ SELECT page ~ ('style-src ''sha256-' || replace(encode(sha256(convert_to(substri
 SELECT string_agg(key, ', ' ORDER BY key COLLATE "C") AS keys FROM data, jsonb_object_keys(data) AS key;
 SELECT p ->> 'pool' AS pool, p ->> 'state' AS state, p ->> 'max_size' AS max_size, p ->> 'role' = current_user AS me,
        jsonb_array_length(p -> 'connections') = (p ->> 'size')::int AS connections, p ? 'p99_wait_time' AND p ? 'histograms' AND p ? 'history' AS all_there
-  FROM data, jsonb_array_elements(data -> 'pools') AS p WHERE p ->> 'pool' ~ '[<]' ORDER BY 1 COLLATE "C";
+  FROM data, jsonb_array_elements(data -> 'pools') AS p WHERE p ->> 'pool' ~ '[<]' ORDER BY p ->> 'pool' COLLATE "C";
 SELECT l ->> 'pool' AS pool, l ->> 'name' AS name, (l ->> 'held_for')::float8 BETWEEN 0 AND 600 AS seconds,
        l ->> 'query' = U&'SELECT ''</script><script>alert(3)</script> \2028\2029 \00e4 \+01f600''' AS query
   FROM data, jsonb_array_elements(data -> 'leases') AS l WHERE l ->> 'lease' = :'lease';
