@@ -46,7 +46,7 @@ my $baseline = worker_surplus($local);
 $remote->stop('fast');
 pool_is('p', 'connection_errors = 1', 'a connection that is lost makes the worker try at once');
 is(of_pool('p', 'breaker'), 'closed', 'one failure opens nothing');
-my $in_detail = "SELECT b ->> 'state', b -> 'failure_count', (b -> 'next_try_in')::float8 BETWEEN 1 AND 3600 * 1.5
+my $in_detail = "SELECT b ->> 'state', b -> 'failure_count', (b ->> 'next_try_in')::float8 BETWEEN 1 AND 3600 * 1.5
   FROM jsonb_each(enhanced_pool.get_detailed_metrics('p') #> '{p,roles}') AS r, LATERAL (SELECT r.value -> 'circuit_breaker') AS x(b)";
 is($local->safe_psql('postgres', $in_detail), 'closed|1|', 'get_detailed_metrics has counted it');
 
