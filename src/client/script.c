@@ -70,7 +70,7 @@ take_message(Script *s, const EpMessage *msg)
 	switch (msg->type)
 	{
 		case 'D':
-			s->turn.rows++;
+			s->turn.lease->stats.rows_returned++;
 			return true;
 		case 'T':
 		case 'E':
