@@ -46,7 +46,8 @@ PROVE_TESTS = test/t/*.pl
 EXTRA_CLEAN = $(OBJS:.o=.d) $(DASHBOARD) test/unit/build test/simulation/build
 
 # The page of dashboard(), as C strings.
-DASHBOARD = src/dashboard/page.h
+DASHBOARD = src/dashboard/page.inc
+DASHBOARD_SCRIPT = src/dashboard/text.js src/dashboard/charts.js src/dashboard/page.js
 
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(wildcard $(PGXS)),)
@@ -85,11 +86,11 @@ endif
 $(OBJS): Makefile enhanced_pool.control
 
 src/functions/dashboard.o: $(DASHBOARD)
-$(DASHBOARD): src/dashboard/page.html src/dashboard/style.css src/dashboard/script.js src/dashboard/embed.awk
-	{ echo '/* made by the Makefile from page.html, style.css and script.js */'; \
+$(DASHBOARD): src/dashboard/page.html src/dashboard/style.css $(DASHBOARD_SCRIPT) src/dashboard/embed.awk
+	{ echo '/* made by the Makefile from the other files of this folder */' && \
 	  awk -v name=page_html -f src/dashboard/embed.awk src/dashboard/page.html && \
 	  awk -v name=page_style -f src/dashboard/embed.awk src/dashboard/style.css && \
-	  awk -v name=page_script -f src/dashboard/embed.awk src/dashboard/script.js; } >$@.new && mv $@.new $@
+	  awk -v name=page_script -f src/dashboard/embed.awk $(DASHBOARD_SCRIPT); } >$@.new && mv $@.new $@
 
 # pg_regress runs in the server the environment points at, which must have the
 # library preloaded: say so before forty tests fail for that one reason.

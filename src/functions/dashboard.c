@@ -20,7 +20,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 
-#include "dashboard/page.h"		/* page_html, page_style, page_script: made by the Makefile */
+#include "dashboard/page.inc"		/* page_html, page_style, page_script: made by the Makefile */
 
 PG_FUNCTION_INFO_V1(enhanced_pool_dashboard_page);
 
