@@ -164,7 +164,7 @@ help:
 	@echo 'make check-sqlalchemy   examples/sqlalchemy, with asyncpg'
 	@echo 'make check-drivers   the programs of doc/drivers.md: psycopg, asyncpg, JDBC, node-postgres'
 	@echo 'make check-dashboard the page of dashboard() in Chromium'
-	@echo "     ... ARGS='10 doc'   after ten minutes of load, and pictures of it"
+	@echo "     ... ARGS='4 doc'    after four minutes of load, and pictures of it"
 	@echo 'make check-sources   versions agree, PG_VERSION_NUM only in compat.h'
 	@echo 'make bench           peers side by side'
 	@echo 'make format          lay the code out as pgindent does'
