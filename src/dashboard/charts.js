@@ -32,7 +32,7 @@ function niceStep(most, ticks) {
 function spanOf(pools) {
 	var first = Math.min.apply(null, pools.map(function (pool) { return pool.history.length > 0 ? pool.history[0][0] * 1000 : madeAt; }));
 
-	return [5, 10, 15, 30, 60].map(function (minutes) { return minutes * 60e3; })
+	return [5, 7, 10, 15, 20, 30, 45, 60].map(function (minutes) { return minutes * 60e3; })
 		.filter(function (span) { return madeAt - first <= span; })[0] || HOUR;
 }
 

@@ -121,6 +121,7 @@ function percent(part, whole) {
 	var value = part / whole * 100;
 
 	if (!whole) return NONE;
+	if (part < whole && value > 99) return Math.floor(value * 10) / 10 + NBSP + '%';	/* not all of them */
 	return (value > 0 && value < 0.1 ? '< 0.1' : digits(value >= 9.995 ? Math.round(value) : Math.round(value * 10) / 10)) + NBSP + '%';
 }
 
