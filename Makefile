@@ -43,7 +43,11 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=enhanced_pool
 TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl
 
-EXTRA_CLEAN = $(OBJS:.o=.d) test/unit/build test/simulation/build
+EXTRA_CLEAN = $(OBJS:.o=.d) $(DASHBOARD) test/unit/build test/simulation/build
+
+# The page of dashboard(), as C strings.
+DASHBOARD = src/dashboard/page.inc
+DASHBOARD_SCRIPT = src/dashboard/text.js src/dashboard/charts.js src/dashboard/page.js
 
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(wildcard $(PGXS)),)
@@ -81,6 +85,13 @@ endif
 # A different pg_config or version means different objects.
 $(OBJS): Makefile enhanced_pool.control
 
+src/functions/dashboard.o: $(DASHBOARD)
+$(DASHBOARD): src/dashboard/page.html src/dashboard/style.css $(DASHBOARD_SCRIPT) src/dashboard/embed.awk
+	{ echo '/* made by the Makefile from the other files of this folder */' && \
+	  awk -v name=page_html -f src/dashboard/embed.awk src/dashboard/page.html && \
+	  awk -v name=page_style -f src/dashboard/embed.awk src/dashboard/style.css && \
+	  awk -v name=page_script -f src/dashboard/embed.awk $(DASHBOARD_SCRIPT); } >$@.new && mv $@.new $@
+
 # pg_regress runs in the server the environment points at, which must have the
 # library preloaded: say so before forty tests fail for that one reason.
 installcheck: check-preload
@@ -88,7 +99,7 @@ installcheck: check-preload
 check-preload:
 	@PATH='$(bindir)':"$$PATH" test/harness/check-preload
 
-.PHONY: demo test unit simulate simulation pgtap tap bench format check-versions check-assert check-sanitize check-patroni check-clients check-sqlalchemy check-drivers check-monitoring check-version check-sources dist help
+.PHONY: demo test unit simulate simulation pgtap tap bench format check-versions check-assert check-sanitize check-patroni check-clients check-sqlalchemy check-drivers check-monitoring check-dashboard check-version check-sources dist help
 demo:
 	@test/harness/demo
 
@@ -125,6 +136,10 @@ check-sqlalchemy check-drivers:
 check-monitoring:
 	@test/harness/monitoring
 
+# The page of dashboard() in Chromium; ARGS='MINUTES DIRECTORY' for pictures of it.
+check-dashboard:
+	@test/harness/dashboard $(ARGS)
+
 check-version check-sources:
 	@test/harness/check-sources
 
@@ -153,6 +168,8 @@ help:
 	@echo 'make check-sqlalchemy   examples/sqlalchemy, with asyncpg'
 	@echo 'make check-drivers   the programs of doc/drivers.md: psycopg, asyncpg, JDBC, node-postgres'
 	@echo "make check-monitoring   monitoring/ with Debian's exporter and Prometheus: series, alerts, dashboard"
+	@echo 'make check-dashboard the page of dashboard() in Chromium'
+	@echo "     ... ARGS='4 doc'    after four minutes of load, and pictures of it"
 	@echo 'make check-sources   versions agree, PG_VERSION_NUM only in compat.h'
 	@echo 'make bench           peers side by side'
 	@echo 'make format          lay the code out as pgindent does'

@@ -67,6 +67,8 @@
 #define EP_PASSWORD_MAX		1024	/* longest password, without the NUL */
 #define EP_LEASE_NAME_SIZE	NAMEDATALEN
 #define EP_HOST_SIZE		256
+#define EP_TLS_VERSION_SIZE	16		/* TLSv1.3 */
+#define EP_TLS_CIPHER_SIZE	48		/* the longest name that OpenSSL has takes 37 */
 
 /* ------------------------------------------------------------------ pools */
 
@@ -420,6 +422,8 @@ typedef struct EpConn
 	int			port;
 	bool		password_used;	/* PQconnectionUsedPassword */
 	bool		tls;			/* encrypted, so holders have the worker's relay for a remote */
+	char		tls_version[EP_TLS_VERSION_SIZE];	/* as OpenSSL names them; empty without TLS */
+	char		tls_cipher[EP_TLS_CIPHER_SIZE];
 	bool		no_options;		/* remote refused startup options: they go as SET after each reset */
 	TimestampTz created_at;
 	uint64		created_us;

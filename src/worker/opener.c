@@ -162,6 +162,17 @@ state_of(PGconn *pg, EpSessionAttrs attrs)
 	return state;
 }
 
+/* How an encrypted connection is encrypted.  Caller holds the pool's lock. */
+static void
+note_encryption(EpConn *conn, PGconn *pg)
+{
+	const char *version = PQsslAttribute(pg, "protocol");
+	const char *cipher = PQsslAttribute(pg, "cipher");
+
+	ep_copy_text(conn->tls_version, sizeof(conn->tls_version), version ? version : "");
+	ep_copy_text(conn->tls_cipher, sizeof(conn->tls_cipher), cipher ? cipher : "");
+}
+
 /* Takes over what the connector brought.  Returns false if there is no descriptor for it. */
 static bool
 adopt(EpKept *kept, EpWalkResult *result)
@@ -187,6 +198,8 @@ adopt(EpKept *kept, EpWalkResult *result)
 	conn->password_used = conn->password_used && PQconnectionUsedPassword(kept->pg);
 	conn->no_options = result->no_options;
 	conn->tls = kept->relay != NULL;
+	if (conn->tls)
+		note_encryption(conn, kept->pg);
 	conn->created_at = GetCurrentTimestamp();
 	conn->created_us = ep_now_us();
 	conn->checked_us = conn->created_us;

@@ -69,6 +69,9 @@ INSERT INTO expected VALUES
   ('reset_stats', 'pool text DEFAULT NULL::text, role name DEFAULT NULL::name', 'void'),
   ('health_check', 'pool text, role name DEFAULT NULL::name', 'TABLE(role text, healthy boolean, latency double precision, error text)'),
   ('reset_breaker', 'pool text, role name DEFAULT NULL::name', 'void'),
+  ('get_metrics', '', 'jsonb'),
+  ('get_detailed_metrics', 'pool text', 'jsonb'),
+  ('dashboard', '', 'text'),
   ('last_remote_error', '', 'TABLE(pool text, sqlstate text, message text, detail text, hint text, constraint_name text)');
 
 CREATE TEMP VIEW actual AS
@@ -81,7 +84,7 @@ SELECT p.oid, p.proname::text AS name,
 FROM pg_proc p
 WHERE p.pronamespace = 'enhanced_pool'::regnamespace AND p.proname !~ '^_|_validator$';
 
-SELECT is((SELECT count(*) FROM expected), 72::bigint, 'the list of expected functions');
+SELECT is((SELECT count(*) FROM expected), 75::bigint, 'the list of expected functions');
 SELECT is(a.result, e.result, format('%s(%s)', e.name, e.arguments))
 FROM expected e LEFT JOIN actual a USING (name, arguments)
 ORDER BY e.name COLLATE "C", e.arguments COLLATE "C";
@@ -110,7 +113,7 @@ SELECT throws_ok($$SELECT enhanced_pool.session('p', 'snapshot')$$, '22023', NUL
 SELECT throws_ok($$SELECT enhanced_pool.session('no such pool')$$, '42704', NULL, 'session: unknown pool');
 SELECT throws_ok(format('SELECT enhanced_pool.%s(NULL%s)', f, a), '22004', NULL, f || ': NULL')
 FROM (VALUES ('configure_pool', ', ''{}'''), ('pause', ''), ('resume', ''), ('recycle', ''), ('close_pool', ''),
-             ('prewarm', ''), ('terminate_connection', ''), ('health_check', ''), ('reset_breaker', '')) AS v(f, a);
+             ('prewarm', ''), ('terminate_connection', ''), ('health_check', ''), ('reset_breaker', ''), ('get_detailed_metrics', '')) AS v(f, a);
 SELECT throws_ok($$SELECT enhanced_pool.configure_pool('p', NULL)$$, '22004', NULL, 'configure_pool: the options are NULL');
 SELECT throws_ok($$SELECT enhanced_pool.release(NULL)$$, '22004', NULL, 'release: the lease is NULL');
 SELECT throws_ok(format('SELECT enhanced_pool.%s', c), '22004', NULL, c)
@@ -125,7 +128,27 @@ FROM (VALUES ('send(123456789, ''SELECT 1'')'), ('is_busy(123456789)'), ('cancel
              ('get_result_json(123456789)'), ('get_count(123456789)'), ('wait_any(ARRAY[123456789])'), ('get_notify(123456789)')) AS v(c);
 SELECT throws_ok(format('SELECT enhanced_pool.%s(''no such pool''%s)', f, a), '42704', NULL, f || ': unknown pool')
 FROM (VALUES ('configure_pool', ', ''{}'''), ('pause', ''), ('resume', ''), ('recycle', ''), ('close_pool', ''),
-             ('prewarm', ''), ('reset_stats', ''), ('health_check', ''), ('reset_breaker', '')) AS v(f, a);
+             ('prewarm', ''), ('reset_stats', ''), ('health_check', ''), ('reset_breaker', ''), ('get_detailed_metrics', '')) AS v(f, a);
+
+-- documents of a database without pools, and of one with a pool that nobody has opened
+SELECT is(enhanced_pool.get_metrics(), '{}', 'no pools, no metrics');
+CREATE SERVER documented FOREIGN DATA WRAPPER enhanced_pool OPTIONS (max_size '7');
+CREATE USER MAPPING FOR PUBLIC SERVER documented OPTIONS (user 'u', password 'canary');
+SELECT is((SELECT string_agg(key, ' ' ORDER BY key COLLATE "C") FROM jsonb_object_keys(enhanced_pool.get_metrics() -> 'documented') AS key),
+  'health performance roles size stats_reset uptime', 'what a pool has');
+SELECT is((SELECT string_agg(key, ' ' ORDER BY key COLLATE "C") FROM jsonb_object_keys(enhanced_pool.get_detailed_metrics('documented') #> '{documented,roles,public}') AS key),
+  'circuit_breaker config connections health performance size state stats_reset uptime', 'what a role has in detail');
+SELECT is(enhanced_pool.get_metrics() #>> path::text[], value, format('%s of a closed pool', path))
+FROM (VALUES ('{documented,size,current}', '0'), ('{documented,size,active}', '0'), ('{documented,size,idle}', '0'), ('{documented,size,total_created}', '0'),
+             ('{documented,size,total_closed}', '0'), ('{documented,size,max}', '7'), ('{documented,health,validation_failures}', '0'),
+             ('{documented,health,connection_errors}', '0'), ('{documented,health,health_check_failure_rate}', NULL),
+             ('{documented,health,circuit_breaker_trips}', '0'), ('{documented,performance,avg_wait_time}', NULL), ('{documented,performance,query_count}', '0'),
+             ('{documented,performance,current_load}', NULL), ('{documented,uptime}', NULL), ('{documented,roles,public,state}', 'closed')) AS v(path, value);
+SELECT is(enhanced_pool.get_detailed_metrics('documented') #> '{documented,roles,public,circuit_breaker}',
+  '{"state": "closed", "failure_count": 0, "next_try_in": null}', 'its circuit breaker');
+SELECT is(enhanced_pool.get_detailed_metrics('documented') #> '{documented,roles,public,config,max_size}', '7', 'its configuration');
+SELECT unalike(enhanced_pool.get_metrics()::text || enhanced_pool.get_detailed_metrics('documented') || enhanced_pool.dashboard(), '%canary%', 'no password');
+SELECT alike(enhanced_pool.dashboard(), '<!DOCTYPE html>%"documented"%</html>%', 'a page');
 SELECT is(enhanced_pool.terminate_connection(9223372036854775807), false, 'terminating what is not there');
 SELECT is(enhanced_pool.release(123456789), false, 'releasing what is not mine');
 SELECT is(enhanced_pool.release_all(), 0, 'releasing nothing');

@@ -46,6 +46,9 @@ my $baseline = worker_surplus($local);
 $remote->stop('fast');
 pool_is('p', 'connection_errors = 1', 'a connection that is lost makes the worker try at once');
 is(of_pool('p', 'breaker'), 'closed', 'one failure opens nothing');
+my $in_detail = "SELECT b ->> 'state', b -> 'failure_count', (b ->> 'next_try_in')::float8 BETWEEN 1 AND 3600 * 1.5
+  FROM jsonb_each(enhanced_pool.get_detailed_metrics('p') #> '{p,roles}') AS r, LATERAL (SELECT r.value -> 'circuit_breaker') AS x(b)";
+is($local->safe_psql('postgres', $in_detail), 'closed|1|', 'get_detailed_metrics has counted it');
 
 my @waiters = map { start_session($local) } 1 .. 3;
 begin_query($_, $ask) foreach @waiters;
@@ -58,6 +61,7 @@ foreach my $waiter (@waiters)
 }
 is(of_pool('p', 'breaker, connection_errors, circuit_breaker_trips, circuit_breaker_resets, size'), 'open|4|1|0|0',
 	'it opened after exactly circuit_breaker_threshold failures');
+is($local->safe_psql('postgres', $in_detail), 'open|4|t', 'get_detailed_metrics has counted all of them, and knows when it is tried again');
 ok($local->log_contains('pool "p": circuit breaker opened after 4 failures'), 'the log says so');
 
 # ----------------------------------------------------------------------- knocks

@@ -88,7 +88,25 @@ sub reaches
 	($status, $out, $err) = $local->psql('postgres', "SELECT * FROM enhanced_pool.execute('$pool', \$\$$version\$\$) AS t(version text);"
 		  . "SELECT DISTINCT transport, tls FROM enhanced_pool.connection_metrics WHERE pool = '$pool' AND transport IS NOT NULL");
 	like($out, qr/^$version_wanted\n\Q$view_wanted\E$/, $name) or diag($err);
+	is(seen_there($pool, 'DISTINCT concat(version, cipher)'), seen_here($pool), 'and on how it is encrypted') or diag($name);
 	return;
+}
+
+# What the remote knows of the connection of a lease on the pool.
+sub seen_there
+{
+	my ($pool, $what) = @_;
+
+	return $local->safe_psql('postgres', "SELECT * FROM enhanced_pool.execute('$pool', 'SELECT $what FROM pg_stat_ssl WHERE pid = pg_backend_pid()') AS t(seen text)");
+}
+
+# And what get_detailed_metrics says of its connections.
+sub seen_here
+{
+	my ($pool) = @_;
+
+	return $local->safe_psql('postgres', "SELECT DISTINCT concat(c.value ->> 'tls_version', c.value ->> 'tls_cipher')
+	  FROM jsonb_each(enhanced_pool.get_detailed_metrics('$pool') #> '{$pool,roles}') AS r, jsonb_each(r.value -> 'connections') AS c WHERE c.value ->> 'state' <> 'connecting'");
 }
 
 # It does not, with libpq's words as the reason (localhost may have an address to which
