@@ -38,6 +38,7 @@ typedef struct EpTurn
 	uint64		deadline_us;	/* of query_timeout, 0: none */
 	uint64		ended_us;		/* when the whole answer was there, if that was before it is read; else 0 */
 	uint64		rows;			/* that were received */
+	uint64		rows_sent;		/* by a COPY */
 	uint64		bytes_in;		/* counters of the wire at the beginning */
 	uint64		bytes_out;
 	bool		in_transaction; /* the remote is in a transaction block */

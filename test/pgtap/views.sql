@@ -34,6 +34,12 @@ INSERT INTO expected VALUES
   query_start timestamp with time zone, query text'),
 ('waiters', 'datname text, pool text, role text, pid integer, since timestamp with time zone, waited interval,
   "position" integer'),
+('pool_states', 'datname text, pool text, role text, at timestamp with time zone, size integer, connecting integer,
+  idle integer, active integer, cancelling integer, resetting integer, validating integer, broken integer,
+  closing integer, checking integer, sessions integer, kept integer, waiting integer'),
+('progress', 'datname text, pool text, role text, pid integer, lease bigint, kind text, command text,
+  operations_total integer, operations_running integer, operations_done integer, operations_failed integer,
+  rows bigint, bytes_sent bigint, bytes_received bigint, started_at timestamp with time zone, elapsed double precision'),
 ('events', 'id bigint, at timestamp with time zone, datname text, pool text, role text, kind text, conn_id bigint,
   message text, detail jsonb');
 
@@ -57,7 +63,8 @@ FROM expected ORDER BY view COLLATE "C";
 CREATE ROLE regress_ep_nobody;
 SET ROLE regress_ep_nobody;
 SELECT lives_ok(format('SELECT * FROM enhanced_pool.%I', view), format('reading %s as nobody in particular', view))
-FROM (VALUES ('pools'), ('config'), ('pool_metrics'), ('connection_metrics'), ('leases'), ('waiters'), ('events')) AS v(view);
+FROM (VALUES ('pools'), ('config'), ('pool_metrics'), ('connection_metrics'), ('leases'), ('waiters'), ('events'),
+  ('pool_states'), ('progress')) AS v(view);
 RESET ROLE;
 
 SELECT * FROM finish();
