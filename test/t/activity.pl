@@ -63,7 +63,7 @@ comes_to($worker, "state = 'idle' AND query = 'pools: 1, connections: 2, 1 lease
 # one that accepts connections and says nothing
 my $hole = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1') or die "no socket: $!";
 $local->safe_psql('postgres', "CREATE SERVER hole FOREIGN DATA WRAPPER enhanced_pool OPTIONS (host '127.0.0.1', port '"
-	  . $hole->sockport . "', connect_timeout '1h', initial_size '1'); CREATE USER MAPPING FOR CURRENT_USER SERVER hole OPTIONS (user 'x', password 'x')");
+	  . $hole->sockport . "', connect_timeout '1h', acquire_timeout '0', initial_size '1', min_size '0', health_check_interval '0'); CREATE USER MAPPING FOR CURRENT_USER SERVER hole OPTIONS (user 'x', password 'x')");
 my $waiter = start_session($local);
 begin_query($waiter, "SELECT enhanced_pool.exec('hole', 'SELECT 1')");
 comes_to($worker, "state = 'active' AND query LIKE 'pools: 2, connections: 3, 1 leased, 1 idle, 1 connecting, 1 waited for; %postgres.hole:$role%'", 'what it is doing');
@@ -171,18 +171,6 @@ $session->query_safe("SELECT enhanced_pool.exec('$_', 'SELECT 1')") foreach 'thi
 kill 'STOP', $worker;
 check_wait('EnhancedPoolRegister', "SELECT enhanced_pool.exec('fifth', 'SELECT 1')", $go_on, 'another pool has to give up its place');
 
-# ------------------------------------------------------------------------- locks
-
-my $script = $local->basedir . '/busy.sql';
-append_to_file($script, "SELECT enhanced_pool.exec('third', 'SELECT 1');\n");
-my ($load_out, $load_err);
-my $load = IPC::Run::start([ 'pgbench', '-n', '-c', 30, '-j', 2, '-T', 600, '-f', $script, '-h', $local->host, '-p', $local->port, 'postgres' ],
-	'<', \undef, '>', \$load_out, '2>', \$load_err);
-ok($local->poll_query_until('postgres', q{SELECT count(*) > 0 FROM generate_series(1, 1000), LATERAL (
-	SELECT FROM pg_stat_activity WHERE wait_event_type = 'LWLock' AND wait_event = 'enhanced_pool' AND pg_stat_clear_snapshot() IS NOT NULL) x}),
-	'the locks have a name') or diag($load_err);
-$load->kill_kill;
-
 $_->quit foreach $session, $waiter, $holder, $new, $keeper;
-check_clean($local, $remote, 30);
+check_clean($local, $remote, 8);
 done_testing();

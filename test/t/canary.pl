@@ -13,7 +13,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $loud = "log_min_messages = debug2\nlog_error_verbosity = verbose\nlog_min_error_statement = panic\nlog_connections = on\nlog_disconnections = on\n";
+my $loud = "log_statement = none\nlog_min_messages = debug2\nlog_error_verbosity = verbose\nlog_min_error_statement = panic\nlog_connections = on\nlog_disconnections = on\n";
 my $remote = start_remote(conf => $loud);
 my $secure = start_remote(name => 'secure', conf => $loud, tls => 1);
 my $local = start_local(conf => "${loud}enhanced_pool.log_connections = on\nenhanced_pool.leak_detection_threshold = '1ms'");

@@ -92,14 +92,14 @@ ok($local->poll_query_until('postgres', 'SELECT count(*) > 0 OR (SELECT count(*)
 
 # a client ends with the first error that it sees, so they are many, and again and again new ones
 my $transactions = 0;
-foreach my $round (1 .. 6)
+foreach my $round (1 .. 3)
 {
 	my ($out, $err) = ('', '');
-	IPC::Run::run([ 'pgbench', '-n', '-c', 12, '-j', 2, '-t', 150, @files, $local->connstr('postgres') ], '<', \undef, '>', \$out, '2>', \$err);
+	IPC::Run::run([ 'pgbench', '-n', '-c', 12, '-j', 2, '-t', 120, @files, $local->connstr('postgres') ], '<', \undef, '>', \$out, '2>', \$err);
 	$transactions += $1 if $out =~ /number of transactions actually processed: (\d+)/;
 	unlike($err, qr/(?:PANIC|server closed the connection|55000)/, "round $round: no session is lost");
 }
-cmp_ok($transactions, '>', 1000, 'there was a load');
+cmp_ok($transactions, '>', 500, 'there was a load');
 $local->safe_psql('postgres', 'INSERT INTO done VALUES (true)');
 ok(finish($_), 'a sampler ends well') foreach @samplers;
 

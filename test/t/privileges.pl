@@ -26,7 +26,7 @@ my @roles = qw(owner app member heir usage monitor reader plain);
 
 # one with mappings of roles, one with PUBLIC's
 define_pool($local, $remote, 'own', max_size => 2);
-define_pool($local, $remote, 'all', max_size => 2, for => 'PUBLIC');
+define_pool($local, $remote, 'all', max_size => 2, acquire_timeout => 0, for => 'PUBLIC');
 $local->safe_psql('postgres', q{
 CREATE USER MAPPING FOR app SERVER own OPTIONS (user 'ep_user', password 'ep_secret', application_name 'of_app');
 ALTER SERVER own OWNER TO owner; ALTER SERVER "all" OWNER TO owner;

@@ -125,9 +125,11 @@ sub message
 	return 5 + length pack($format, @values);
 }
 
+my $session = start_session($local);
+
 sub bytes
 {
-	return [ split /\|/, $local->safe_psql('postgres', "SELECT bytes_sent, bytes_received FROM enhanced_pool.pool_metrics WHERE pool = 'b'") ];
+	return [ split /\|/, $session->query_safe("SELECT bytes_sent, bytes_received FROM enhanced_pool.pool_metrics WHERE pool = 'b'") ];
 }
 
 define_pool($local, $remote, 'b', max_size => 1, initial_size => 1, validation_interval => 0, health_check_interval => 0);
@@ -138,10 +140,10 @@ foreach my $case (
 {
 	my ($call, $formats, $value, $tag) = @$case;
 
-	# the first times it is prepared
-	$local->safe_psql('postgres', "DO \$\$ BEGIN $call; $call; END \$\$");
+	# at first it is prepared, and then described to a session that does not know it
+	$session->query_safe("DO \$\$ BEGIN $call; $call; END \$\$");
 	my $before = bytes();
-	$local->safe_psql('postgres', "DO \$\$ BEGIN FOR i IN 1 .. 100 LOOP $call; END LOOP; END \$\$");
+	$session->query_safe("DO \$\$ BEGIN FOR i IN 1 .. 100 LOOP $call; END LOOP; END \$\$");
 	my $after = bytes();
 	my ($name) = 'ep_1';			# each has one digit
 	my $sent = message('B', 'Z* Z* n n n (n)*', '', $name, 0, 0, scalar @$formats, @$formats) + message('E', 'Z* N', '', 0) + message('S', '');
@@ -151,5 +153,6 @@ foreach my $case (
 	is($after->[1] - $before->[1], 100 * $received, "$call: bytes received");
 }
 
+$session->quit;
 check_clean($local, $remote, 4);
 done_testing();
