@@ -46,6 +46,8 @@ BEGIN {
 	title["fresh"] = "Single-row look-up in a fresh local session per call; the local connect is taken off"
 	title["group"] = sprintf("16 statements of 100 ms each, a pool with %d open connections, 1 client", pool)
 	title["batch"] = "10 single-row updates in one remote transaction, 1 client"
+	title["stats1"] = "What statistics cost: single-row look-up, 1 client"
+	title["stats64"] = sprintf("What statistics cost: single-row look-up, %d clients", clients)
 	title["tls1"] = "Encrypted remote: single-row look-up, 1 client"
 	title["tls64"] = sprintf("Encrypted remote: single-row look-up, %d clients", clients)
 	title["tlsbulk"] = sprintf("Encrypted remote: %d rows of (int, text, timestamptz, float8), first call of a fresh session", rows)
@@ -69,6 +71,9 @@ BEGIN {
 	label["postgres_fdw_tuned"] = "postgres_fdw, fetch_size 10000"
 	label["plproxy"] = "PL/Proxy"
 	label["enhanced_pool"] = section == "group" ? "run_parallel" : section == "batch" ? "run_in_transaction" : "enhanced_pool"
+	label["enhanced_pool_nostats"] = "stats_enabled off"
+	if (section ~ /^stats/)
+		label["enhanced_pool"] = "stats_enabled on"
 	label["one_by_one"] = section == "batch" ? "one by one on a lease that is kept" : "one by one"
 	label["enhanced_pool_throughput"] = "enhanced_pool, strategy 'high_throughput'"
 	label["enhanced_pool_tcp"] = "enhanced_pool, plain text over TCP"
@@ -132,6 +137,18 @@ END {
 		more = 1000 * (figure[subject] - figure["enhanced_pool_tcp"])
 		printf "  the relay adds %.0f us a call (wanted: <= %d): %s\n", more, reach["relay_us"], \
 			(more <= reach["relay_us"] ? "reached" : "not reached")
+	}
+	if (section ~ /^stats/) {
+		# what disturbs the machine for a while disturbs both in the same round
+		for (r = 0; r <= last_round; r++) {
+			if ((subject, r) in sample && ("enhanced_pool_nostats", r) in sample)
+				ratios[++pairs] = sample[subject, r] / sample["enhanced_pool_nostats", r]
+		}
+		if (pairs) {
+			more = 100 * (median(ratios, pairs) - 1)
+			printf "  statistics add %.1f %% to a call, the median of %d rounds' ratios (wanted: < %s): %s\n", more, pairs, reach["stats_percent"], \
+				(more < reach["stats_percent"] ? "reached" : "not reached")
+		}
 	}
 	if (section == "group" && (subject in figure))
 		printf "  run_parallel takes %.0f ms (wanted: < %d): %s\n", figure[subject], reach["group_ms"], \

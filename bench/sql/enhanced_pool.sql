@@ -8,6 +8,11 @@ CREATE SERVER bench_throughput FOREIGN DATA WRAPPER enhanced_pool
   OPTIONS (host :'host', port :'port', dbname 'postgres', strategy 'high_throughput',
            initial_size :'pool_size', min_size :'pool_size', max_size :'pool_size');
 CREATE USER MAPPING FOR bench_local SERVER bench_throughput OPTIONS (user 'bench_user', password 'bench');
+-- The same without statistics.
+CREATE SERVER bench_nostats FOREIGN DATA WRAPPER enhanced_pool
+  OPTIONS (host :'host', port :'port', dbname 'postgres', stats_enabled 'off',
+           initial_size :'pool_size', min_size :'pool_size', max_size :'pool_size');
+CREATE USER MAPPING FOR bench_local SERVER bench_nostats OPTIONS (user 'bench_user', password 'bench');
 -- The same over TCP, in plain text and encrypted.
 CREATE SERVER bench_tcp FOREIGN DATA WRAPPER enhanced_pool
   OPTIONS (host '127.0.0.1', port :'port', dbname 'postgres', sslmode 'disable',
@@ -17,4 +22,4 @@ CREATE SERVER bench_tls FOREIGN DATA WRAPPER enhanced_pool
   OPTIONS (host '127.0.0.1', port :'port', dbname 'postgres', sslmode 'require',
            initial_size :'pool_size', min_size :'pool_size', max_size :'pool_size');
 CREATE USER MAPPING FOR bench_local SERVER bench_tls OPTIONS (user 'bench_user', password 'bench');
-GRANT USAGE ON FOREIGN SERVER bench, bench_throughput, bench_tcp, bench_tls TO bench_local;
+GRANT USAGE ON FOREIGN SERVER bench, bench_throughput, bench_nostats, bench_tcp, bench_tls TO bench_local;

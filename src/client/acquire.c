@@ -28,6 +28,7 @@
 #include "client/acquire.h"
 #include "compat.h"
 #include "shared/events.h"
+#include "shared/stats.h"
 
 /* A worker that ended is waited for that long: it is started again. */
 #define WORKER_AWAY_US		(5 * 1000000)
@@ -250,24 +251,31 @@ ep_attempt_refuse(const Attempt *a, Verdict verdict, const Picture *p)
 
 /* Caller holds the pool's lock. */
 static void
-count_wait(EpPool *pool, uint64 waited)
+count_wait(EpPool *pool, uint64 waited, uint64 now_us)
 {
 	ep_observe_wait(&pool->observed, waited);
+	if (!ep_stats_on(pool))
+		return;
 	pool->stats.total_wait_us += waited;
 	pool->stats.max_wait_us = Max(pool->stats.max_wait_us, waited);
+	ep_stats_time_lately(pool, EP_LATELY_WAIT, waited, now_us);
 }
 
 /*
- * The connection is this lease's.  Caller holds the pool's lock.  Returns
+ * The connection is this lease's, after that wait.  Caller holds the pool's lock.  Returns
  * whether the worker is to be woken because the pool is so busy now that it
  * should grow, or sessions should have more spare ones; nobody else wakes it for
  * the first until it has looked.
  */
 static bool
-adopt(EpPool *pool, EpLease *lease, EpConn *conn)
+adopt(EpPool *pool, EpLease *lease, EpConn *conn, uint64 waited_us)
 {
 	ep_lease_register(lease, conn);
-	pool->stats.acquire_count++;
+	if (likely(ep_stats_on(pool)))
+	{
+		pool->stats.acquire_count++;
+		ep_stats_time(pool, EP_TIMED_ACQUIRE, waited_us);
+	}
 	pool->last_acquire_us = conn->leased_us;
 	if (likely(pool->n_leased <= pool->grow_above))
 		return lease->kind == EP_KIND_SESSION && ep_keep_short(pool);
@@ -305,16 +313,17 @@ join(Attempt *a, EpPool *pool)
 	me->deadlock = false;
 	stand->pool = (int) (pool - ep_pools);
 	ep_queue_join(pool, stand->entry, a->kind);
-	pool->stats.wait_count++;
+	pool->stats.wait_count += ep_stats_on(pool);
 	pool->last_acquire_us = me->wait_start_us;
 }
 
 /*
  * Leave the queue, with the pool's lock held.  Returns the connection that was
- * assigned meanwhile, LEASED in this process's name, or NULL.
+ * assigned meanwhile, LEASED in this process's name, or NULL, and how long this
+ * process has waited.
  */
 static EpConn *
-leave(EpPool *pool, Stand *stand)
+leave(EpPool *pool, Stand *stand, uint64 *waited_us)
 {
 	EpBackend  *me = &ep_backends[stand->entry];
 	int			slot = me->assigned;
@@ -324,7 +333,8 @@ leave(EpPool *pool, Stand *stand)
 	me->assigned = EP_NO_SLOT;
 	me->deadlock = false;
 	stand->pool = -1;
-	count_wait(pool, now - me->wait_start_us);
+	*waited_us = now - me->wait_start_us;
+	count_wait(pool, *waited_us, now);
 	if (slot == EP_NO_SLOT)
 		return NULL;
 	ep_observe_handover(&pool->observed, now - ep_conns[slot].leased_us);
@@ -364,12 +374,13 @@ ep_stand_leave(Stand *stand)
 	EpConn	   *conn;
 	EpGiven		given = EP_GIVEN_TO_NOBODY;
 	EpEnded		ended = {.announced = false};
+	uint64		waited_us;
 
 	if (stand->pool < 0)
 		return;
 	pool = &ep_pools[stand->pool];
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	conn = leave(pool, stand);
+	conn = leave(pool, stand, &waited_us);
 	if (conn)
 		given = pass_on(pool, conn, &ended);
 	ep_queue_next(pool, &given);
@@ -442,7 +453,7 @@ ep_attempt_join(Attempt *a, EpLease *lease, Picture *picture)
 	if (conn)
 	{
 		ep_observe_wait(&pool->observed, 0);
-		given.wake_worker = adopt(pool, lease, conn);
+		given.wake_worker = adopt(pool, lease, conn, 0);
 		/* a session that waits first may be held up by this one, and what it was woken for be another's */
 		if (a->kind == EP_KIND_SESSION)
 			ep_queue_next(pool, &given);
@@ -518,10 +529,11 @@ ep_attempt_look(Attempt *a, EpLease *lease, bool may_take, Picture *picture)
 		verdict = STALE;
 	if (verdict != QUEUED && verdict != STALE)
 	{
-		EpConn	   *assigned = leave(pool, a->stand);
+		uint64		waited_us;
+		EpConn	   *assigned = leave(pool, a->stand, &waited_us);
 
 		if (verdict == GOT)
-			given.wake_worker = adopt(pool, lease, conn ? conn : assigned);
+			given.wake_worker = adopt(pool, lease, conn ? conn : assigned, waited_us);
 		else
 			take_picture(pool, picture);
 		pool->stats.acquire_timeouts += verdict == NONE_FREE || verdict == POOL_PAUSED;
@@ -657,6 +669,8 @@ ep_attempt_make_ready(Attempt *a, EpLease *lease)
 		desc->pinned = true;
 		lease->desc = desc;
 		ep_wire_reset(&desc->wire, desc->fd);
+		lease->bytes_received = desc->wire.bytes_in;
+		lease->bytes_sent = desc->wire.bytes_out;
 	}
 	if (desc == NULL || ep_conns[slot].terminated || !is_alive(desc))
 	{

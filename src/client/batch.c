@@ -215,6 +215,7 @@ static void
 put_all(Batch *b)
 {
 	put_statement(b, b->open, &no_params, true, false);
+	b->turn.begins = !b->inside;
 	for (int i = 0; i < b->n; i++)
 	{
 		put_statement(b, b->statements[i].sql, params_of(&b->statements[i]), !is_repeated(b, i), true);
@@ -247,6 +248,8 @@ expect_next(Batch *b)
 	b->turn.conn->progress.done = Max(Min(b->current, b->n), 0);
 	if (b->current != 0)
 		b->began_us = ep_now_us();	/* the first one's time counts from the beginning */
+	if (b->current > 0 && b->current < b->n)
+		b->lease->started_us = b->began_us;
 	if (b->query_timeout_us != 0 && !b->stopped)
 		b->turn.deadline_us = ep_now_us() + b->query_timeout_us;
 }
@@ -300,6 +303,7 @@ take_row(Batch *b, const EpMessage *msg)
 	}
 	if (r.p != r.end)
 		ep_turn_unexpected(&b->turn, msg);
+	b->lease->stats.rows_returned++;
 	b->turn.rows++;
 	if (!b->local)
 	{
@@ -316,14 +320,19 @@ take_end(Batch *b, const EpMessage *msg)
 {
 	EpBatchStatement *statement;
 	EpReader	r;
+	uint64		now;
 
 	if (b->current < 0 || b->current == b->n)
 	{
+		const char *tag;
+
 		/* ours: its tag says nothing about what it leaves in the session */
 		ep_reader_init(&r, msg);
+		tag = ep_read_string(&r);
+		ep_turn_note_transaction(&b->turn, tag);
 		if (b->current == b->n)
 		{
-			b->rolled_back = strcmp(ep_read_string(&r), "ROLLBACK") == 0;
+			b->rolled_back = strcmp(tag, "ROLLBACK") == 0;
 			b->done = !b->rolled_back;
 		}
 		expect_next(b);
@@ -331,7 +340,9 @@ take_end(Batch *b, const EpMessage *msg)
 	}
 	statement = &b->statements[b->current];
 	ep_turn_complete(&b->turn, msg, &statement->outcome);
-	statement->elapsed_ms = (ep_now_us() - b->began_us) / 1000.0;
+	now = ep_now_us();
+	statement->elapsed_ms = (now - b->began_us) / 1000.0;
+	ep_lease_count(b->lease, now, false);
 	if (!b->local)
 	{
 		b->receiving = true;
@@ -468,6 +479,7 @@ do_undo(void *arg)
 	EpMessage	msg;
 
 	ep_turn_begin(&turn, b->lease, b->undo, false);
+	ep_turn_is_ours(&turn);
 	ep_turn_put_settings(&turn, EP_SETTINGS_NOT);
 	turn.deadline_us = ep_now_us() + SETTLE_S * UINT64CONST(1000000);
 	ep_turn_await_prelude(&turn);
@@ -527,6 +539,7 @@ static void
 raise_unknown(Batch *b, const EpCaught *why)
 {
 	ep_lease_mark_broken(b->lease);
+	b->lease->beginning = false;	/* it may not have been rolled back */
 	ereport(ERROR,
 			(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
 			 errmsg("outcome of the transaction on remote server \"%s\" is unknown", b->lease->ref->name),

@@ -121,6 +121,7 @@ begin(Remote *r)
 	PG_TRY();
 	{
 		ep_turn_begin(&r->turn, r->lease, "COMMIT", false);
+		ep_turn_is_ours(&r->turn);
 		ep_turn_put_settings(&r->turn, EP_SETTINGS_NOT);
 	}
 	PG_CATCH();

@@ -281,7 +281,7 @@ ep_copy_from_run(EpCopyFrom *copy, EpLease *lease)
 	sql = psprintf("COPY (%s\n) TO STDOUT (FORMAT %s)", trim_query(copy->query), binary ? "binary" : "text");
 	ep_copy_begin(&s.turn, lease, sql, ep_classify(copy->query).dirty, 'H');
 	rows = fill_table(copy, &s, binary);
-	s.turn.rows = rows;
+	lease->stats.rows_returned += rows;
 	(void) ep_copy_end(&s.turn);
 	free_parsestate(copy->pstate);
 	table_close(copy->rel, NoLock);

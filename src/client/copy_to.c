@@ -151,7 +151,7 @@ read_column_names(EpLease *lease, const char *table)
 	NameReceiver receiver = {{NULL, describe_names, take_name}, CurrentMemoryContext, NIL};
 	EpOutcome	outcome;
 
-	ep_exchange_execute(lease, sql, &params, &receiver.pub, &outcome);
+	ep_exchange_look_up(lease, sql, &params, &receiver.pub, &outcome);
 	return receiver.names;
 }
 

@@ -158,6 +158,7 @@ drop_message(EpLease *lease, const EpMessage *msg)
 		case 'Z':
 			if (!ep_parse_ready(msg, &ep_conns[lease->slot].tx_status))
 				ep_raise_malformed(lease, "malformed ReadyForQuery");
+			lease->beginning = false;
 			lease->syncs--;
 			break;
 		case 'A':

@@ -253,6 +253,7 @@ take_row(Execution *x, const EpMessage *msg)
 	}
 	if (unlikely(p != end))
 		ep_turn_unexpected(&x->turn, msg);
+	x->turn.lease->stats.rows_returned += !x->turn.ours;
 	x->turn.rows++;
 	x->receiver->row(x->receiver, n, x->fields);
 }
@@ -631,6 +632,24 @@ set_up(Execution *x, EpLease *lease, const char *sql, const EpParams *params,
 	ep_check_message_size(sql, params);
 }
 
+static void
+execute(EpLease *lease, const char *sql, const EpParams *params,
+		EpReceiver *receiver, EpOutcome *outcome, bool ours)
+{
+	Execution	x;
+
+	set_up(&x, lease, sql, params, receiver, outcome);
+	begin(&x, lease, sql);
+	if (ours)
+		ep_turn_is_ours(&x.turn);
+	if (prepares(&x))
+		run_named(&x);
+	else
+		run_unnamed(&x);
+	add_hint(&x);
+	ep_turn_end(&x.turn);
+}
+
 /*
  * Run one statement and hand its rows to the receiver.  params: NULL if there
  * are none; everything in the local server's encoding and owned by the caller.
@@ -645,16 +664,15 @@ void
 ep_exchange_execute(EpLease *lease, const char *sql, const EpParams *params,
 					EpReceiver *receiver, EpOutcome *outcome)
 {
-	Execution	x;
+	execute(lease, sql, params, receiver, outcome, false);
+}
 
-	set_up(&x, lease, sql, params, receiver, outcome);
-	begin(&x, lease, sql);
-	if (prepares(&x))
-		run_named(&x);
-	else
-		run_unnamed(&x);
-	add_hint(&x);
-	ep_turn_end(&x.turn);
+/* The same for a statement of ours: callers' statements alone are counted. */
+void
+ep_exchange_look_up(EpLease *lease, const char *sql, const EpParams *params,
+					EpReceiver *receiver, EpOutcome *outcome)
+{
+	execute(lease, sql, params, receiver, outcome, true);
 }
 
 /* ------------------------------------------------------- without waiting */
@@ -824,6 +842,7 @@ ep_exchange_describe(EpLease *lease, const char *sql)
 	ep_check_message_size(sql, NULL);
 
 	begin(&x, lease, sql);
+	ep_turn_is_ours(&x.turn);	/* nothing is run */
 	begin_group(&x);
 	put_parse(&x);
 	ep_put_about(x.wire, 'D', 'S', 0);

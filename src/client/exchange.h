@@ -79,6 +79,8 @@ typedef struct EpOutcome
 
 extern void ep_exchange_execute(EpLease *lease, const char *sql, const EpParams *params,
 								EpReceiver *receiver, EpOutcome *outcome);
+extern void ep_exchange_look_up(EpLease *lease, const char *sql, const EpParams *params,
+								EpReceiver *receiver, EpOutcome *outcome);
 extern EpRowDesc *ep_exchange_describe(EpLease *lease, const char *sql);
 
 /* The same in steps that wait for nothing. */

@@ -49,14 +49,6 @@ ep_worker_has(int worker, uint64 epoch)
 	return pg_atomic_read_u64(&ep_control->workers[worker].epoch) == epoch;
 }
 
-/* Is the connection still this lease's?  Caller holds the pool's lock. */
-static bool
-holds(const EpLease *lease, const EpConn *conn)
-{
-	return conn->state == EP_LEASED && conn->conn_id == lease->conn_id &&
-		conn->owner == ep_my_procno_compat();
-}
-
 /* ------------------------------------------------------------ the first use */
 
 static void
@@ -128,6 +120,7 @@ ep_lease_register(EpLease *lease, EpConn *conn)
 	lease->pool = conn->pool;
 	lease->slot = ep_conn_slot(conn);
 	lease->conn_id = conn->conn_id;
+	lease->flushed_us = conn->leased_us;
 	lease->number = (int64) pg_atomic_fetch_add_u64(&ep_control->next_lease, 1);
 	conn->lease = lease->number;
 	ep_conn_set_kind(conn, lease->kind);
@@ -162,58 +155,6 @@ forget(EpLease *lease)
 		pfree(lease);
 }
 
-/* Does the remote owe answers, or wait for the end of what was sent? */
-static inline bool
-in_the_middle(const EpLease *lease)
-{
-	return lease->syncs > 0 || lease->need_sync;
-}
-
-/* -------------------------------------------------------------- statistics */
-
-/* Add what the lease has done until now_us to the pool's numbers.  Caller holds the pool's lock. */
-void
-ep_lease_flush_stats(EpPool *pool, EpConn *conn, EpLease *lease, uint64 now_us)
-{
-	EpLeaseStats *s = &lease->stats;
-
-	if (s->query_count == 0 && s->query_errors == 0 && s->bytes_sent == 0 && s->transaction_count == 0)
-		return;
-	pool->stats.query_count += s->query_count;
-	pool->stats.query_errors += s->query_errors;
-	pool->stats.total_query_us += s->total_query_us;
-	pool->stats.max_query_us = Max(pool->stats.max_query_us, s->max_query_us);
-	pool->stats.rows_returned += s->rows_returned;
-	pool->stats.bytes_sent += s->bytes_sent;
-	pool->stats.bytes_received += s->bytes_received;
-	pool->stats.transaction_count += s->transaction_count;
-	pool->stats.transaction_rollbacks += s->transaction_rollbacks;
-	conn->stats.query_count += s->query_count;
-	conn->stats.error_count += s->query_errors;
-	conn->stats.total_query_us += s->total_query_us;
-	conn->stats.max_query_us = Max(conn->stats.max_query_us, s->max_query_us);
-	conn->stats.transaction_count += s->transaction_count;
-	conn->stats.transaction_rollbacks += s->transaction_rollbacks;
-	/* at rest: the remote has answered, be it with an error */
-	if (!lease->broken && !in_the_middle(lease))
-		pool->last_success_us = now_us;
-	memset(s, 0, sizeof(EpLeaseStats));
-}
-
-/* The lease itself, when it ends.  Caller holds the pool's lock. */
-static void
-count_lease(EpPool *pool, EpConn *conn, uint64 now_us)
-{
-	uint64		held = now_us - conn->leased_us;
-
-	pool->stats.lease_count++;
-	pool->stats.total_lease_us += held;
-	pool->stats.max_lease_us = Max(pool->stats.max_lease_us, held);
-	ep_observe_lease(&pool->observed, held);
-	conn->last_used_us = now_us;
-	conn->last_used_at = GetCurrentTimestamp();
-}
-
 /* ------------------------------------------------------------- giving back */
 
 /*
@@ -235,9 +176,9 @@ half_sent(EpLease *lease)
 		 * nothing else can
 		 */
 		ep_wire_cut(wire);
-		return ep_wire_begun(wire, &type) > 0 && (type != 'd' || !in_the_middle(lease));
+		return ep_wire_begun(wire, &type) > 0 && (type != 'd' || !ep_lease_in_the_middle(lease));
 	}
-	if (in_the_middle(lease) || wire->out.cursor > 0)
+	if (ep_lease_in_the_middle(lease) || wire->out.cursor > 0)
 		return ep_wire_unsent(wire) || wire->out_message >= 0;
 	resetStringInfo(&wire->out);
 	wire->out_message = -1;
@@ -283,7 +224,7 @@ must_break(EpLease *lease)
 		return false;			/* never used */
 	if (half_sent(lease) || padding(lease) > EP_MAX_PADDING)
 		return true;
-	return !in_the_middle(lease) && !nothing_unread(&lease->desc->wire);
+	return !ep_lease_in_the_middle(lease) && !nothing_unread(&lease->desc->wire);
 }
 
 /* Must the session be reset before anybody uses it again?  Caller holds the pool's lock. */
@@ -307,7 +248,7 @@ leave_to_worker(EpConn *conn, EpLease *lease)
 {
 	EpUnfinished unfinished = {0};
 
-	if (in_the_middle(lease))
+	if (ep_lease_in_the_middle(lease))
 	{
 		ep_wire_leave_unfinished(&lease->desc->wire, lease->syncs, &unfinished);
 		unfinished.need_sync = lease->need_sync;
@@ -337,7 +278,7 @@ dispose(EpPool *pool, EpConn *conn, EpLease *lease, bool broken)
 	 * ended
 	 */
 	if (broken || EP_LW_BITS(word) == EP_LW_REVOKED ||
-		(conn->dead && !(conn->terminated && in_the_middle(lease))))
+		(conn->dead && !(conn->terminated && ep_lease_in_the_middle(lease))))
 	{
 		/* that a struck session's connection ends is no sign of trouble */
 		bool		lost = lease->broken && conn->struck == EP_STRUCK_NOT;
@@ -352,7 +293,7 @@ dispose(EpPool *pool, EpConn *conn, EpLease *lease, bool broken)
 		ep_conn_to_broken(conn);
 		return EP_GIVEN_TO_WORKER;
 	}
-	if (in_the_middle(lease))
+	if (ep_lease_in_the_middle(lease))
 	{
 		leave_to_worker(conn, lease);
 		return EP_GIVEN_TO_WORKER;
@@ -403,7 +344,7 @@ end_orphan(EpPool *pool, EpConn *conn, EpLease *lease)
 		(void) shutdown(lease->desc->fd, SHUT_RDWR);
 	}
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	if (holds(lease, conn))
+	if (ep_lease_holds(lease, conn))
 	{
 		ep_conn_blame(conn, EP_END_WORKER_EXIT);
 		ep_event_ending(conn, &ended);
@@ -427,12 +368,13 @@ ep_lease_give_back(EpLease *lease)
 	bool		broken = must_break(lease);
 	bool		orphan = false;
 
+	ep_lease_count_given_up(lease);
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	if (holds(lease, conn))
+	if (ep_lease_holds(lease, conn))
 	{
 		uint64		now = ep_now_us();
 
-		if (conn->tx_status != 'I')
+		if (conn->tx_status != 'I' || lease->beginning)
 		{
 			/* one way or the other it is rolled back */
 			lease->stats.transaction_count++;
@@ -440,7 +382,7 @@ ep_lease_give_back(EpLease *lease)
 		}
 		ep_lease_flush_stats(pool, conn, lease, now);
 		if (lease->desc)
-			count_lease(pool, conn, now);
+			ep_lease_count_end(pool, conn, now);
 
 		/*
 		 * The worker zeroes its epoch before it looks for connections to end:
@@ -658,6 +600,7 @@ ep_lease_cut(EpLease *lease)
 	uint64		word = EP_LW(lease->conn_id, ep_my_procno_compat(), EP_LW_IN_EXCHANGE);
 
 	lease->in_use = false;
+	ep_lease_count_given_up(lease);
 	ep_async_discard(lease);
 	if (lease->desc == NULL || !lease->in_exchange)
 		return;
@@ -667,7 +610,7 @@ ep_lease_cut(EpLease *lease)
 		return;
 	}
 	lease->broken = lease->broken || half_sent(lease);
-	if (!lease->broken && in_the_middle(lease))
+	if (!lease->broken && ep_lease_in_the_middle(lease))
 	{
 		lease->need_drain = true;
 		ep_conns[lease->slot].cut_us = ep_now_us();

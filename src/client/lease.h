@@ -16,16 +16,20 @@
 #include "client/descriptor.h"
 #include "compat.h"
 
-/* What a lease has done since its numbers were last added to the pool's. */
+/* So many statements' times are kept until they are added to the pool's. */
+#define EP_QUERY_TIMES		32
+
+/*
+ * What a lease has done since its numbers were last added to the pool's.  The
+ * bytes are counted by its wire.
+ */
 typedef struct EpLeaseStats
 {
-	uint64		query_count;
+	int			query_count;	/* their times are in EpLease.query_us */
 	uint64		query_errors;
 	uint64		total_query_us;
 	uint64		max_query_us;
 	uint64		rows_returned;
-	uint64		bytes_sent;
-	uint64		bytes_received;
 	uint64		transaction_count;	/* remote transactions that ended, but for those of single statements */
 	uint64		transaction_rollbacks;	/* of those */
 } EpLeaseStats;
@@ -70,6 +74,7 @@ typedef struct EpLease
 	bool		need_sync;		/* messages sent that no Sync follows yet */
 	bool		copy_in;		/* data for a COPY is being sent: CopyFail if it is cut off */
 	bool		need_drain;		/* survived a subtransaction's abort in the middle of an exchange */
+	bool		beginning;		/* a BEGIN of ours was sent, and the remote was not at rest since */
 	bool		cancel_sent;	/* the worker was asked to cancel; wait for it before the next statement */
 	bool		broken;
 	bool		used;			/* ran at least one statement */
@@ -84,8 +89,28 @@ typedef struct EpLease
 	bool		listening;		/* LISTEN was run on it, or a notification has come */
 	struct EpNotifications *notifications;	/* that nobody has asked for yet, or NULL */
 	EpLeaseStats stats;
+	uint64		started_us;		/* of the statement under way, while it is not counted; else 0 */
+	uint64		flushed_us;		/* when stats were last added to the pool's */
+	uint64		bytes_sent;		/* counters of the wire then */
+	uint64		bytes_received;
 	EpFollowed	followed;
+	uint64		query_us[EP_QUERY_TIMES];
 } EpLease;
+
+/* Is the connection still this lease's?  Caller holds the pool's lock. */
+static inline bool
+ep_lease_holds(const EpLease *lease, const EpConn *conn)
+{
+	return conn->state == EP_LEASED && conn->conn_id == lease->conn_id &&
+		conn->owner == ep_my_procno_compat();
+}
+
+/* Does the remote owe answers, or wait for the end of what was sent? */
+static inline bool
+ep_lease_in_the_middle(const EpLease *lease)
+{
+	return lease->syncs > 0 || lease->need_sync;
+}
 
 extern EpLease *ep_lease_acquire(EpPoolRef *ref, EpLeaseKind kind, double timeout_s, bool hold, const char *name);
 extern void ep_lease_release(EpLease *lease);
@@ -104,6 +129,12 @@ extern void ep_lease_leave(EpLease *lease);
 extern void ep_lease_mark_broken(EpLease *lease);
 extern void ep_lease_request_cancel(EpLease *lease);
 extern void ep_lease_raise_closed(EpLease *lease) pg_attribute_noreturn();
+
+/* count.c */
+extern void ep_lease_count(EpLease *lease, uint64 now_us, bool failed);
+extern void ep_lease_count_given_up(EpLease *lease);
+extern void ep_lease_count_end(EpPool *pool, EpConn *conn, uint64 now_us);
+extern void ep_lease_flush_stats(EpPool *pool, EpConn *conn, EpLease *lease, uint64 now_us);
 
 /* Time-outs of sessions. */
 extern void ep_lease_check_struck(const EpLease *lease);
@@ -142,7 +173,6 @@ extern EpLease *ep_lease_prepare(EpPoolRef *ref, EpLeaseKind kind, bool hold, co
 extern void ep_lease_register(EpLease *lease, EpConn *conn);
 extern void ep_lease_give_back(EpLease *lease);
 extern void ep_lease_drop(int64 number);
-extern void ep_lease_flush_stats(EpPool *pool, EpConn *conn, EpLease *lease, uint64 now_us);
 extern bool ep_worker_has(int worker, uint64 epoch);
 
 #endif							/* EP_LEASE_H */

@@ -70,6 +70,7 @@ take_message(Script *s, const EpMessage *msg)
 	switch (msg->type)
 	{
 		case 'D':
+			s->turn.lease->stats.rows_returned++;
 			s->turn.rows++;
 			return true;
 		case 'T':

@@ -387,6 +387,7 @@ put_begin(EpTurn *turn, EpSession *s)
 {
 	bool		read_only = s->read_only < 0 ? local_read_only() : s->read_only;
 
+	turn->begins = true;
 	put(turn, s, OP_BEGIN, read_only ? 0 : -1,
 		psprintf("BEGIN ISOLATION LEVEL %s%s%s", isolation_name(s->isolation),
 				 read_only ? " READ ONLY" : s->read_only == 0 ? " READ WRITE" : "",

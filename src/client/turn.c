@@ -80,17 +80,17 @@ ep_turn_begin(EpTurn *turn, EpLease *lease, const char *sql, bool dirty)
 	turn->follows = turn->settings_due = lease->ref->follow != NULL;
 	if (!turn->follows)
 		ep_lease_forget_settings(lease);
-	turn->bytes_in = turn->wire->bytes_in;
-	turn->bytes_out = turn->wire->bytes_out;
+	turn->due = true;
 
 	/* before anything is sent: whoever takes the connection over must know */
 	lease->used = true;
 	if (dirty)
 		turn->conn->dirty = true;
 	turn->in_transaction = turn->conn->tx_status != 'I';
-	lease->stats.query_count++;
 	ep_conn_set_query(turn->conn, sql);
 	memset(&turn->conn->progress, 0, sizeof(EpProgress));
+	turn->bytes_in = turn->wire->bytes_in;
+	turn->bytes_out = turn->wire->bytes_out;
 
 	turn->started_us = ep_now_us();
 	timeout = ep_setting_in_session(EP_S_QUERY_TIMEOUT, lease->ref->query_timeout, &source);
@@ -104,19 +104,20 @@ ep_turn_begin(EpTurn *turn, EpLease *lease, const char *sql, bool dirty)
 
 /* ------------------------------------------------------------ the numbers */
 
-static void
-count(EpTurn *turn, bool error)
+/* What is sent is a statement of ours by itself: it and its rows do not count.  After ep_turn_begin. */
+void
+ep_turn_is_ours(EpTurn *turn)
 {
-	EpLeaseStats *stats = &turn->lease->stats;
-	uint64		elapsed = (turn->ended_us ? turn->ended_us : ep_now_us()) - turn->started_us;
+	turn->ours = true;
+	turn->due = false;
+}
 
-	stats->total_query_us += elapsed;
-	stats->max_query_us = Max(stats->max_query_us, elapsed);
-	stats->rows_returned += turn->rows;
-	stats->bytes_received += turn->wire->bytes_in - turn->bytes_in;
-	stats->bytes_sent += turn->wire->bytes_out - turn->bytes_out;
-	if (error)
-		stats->query_errors++;
+/* The statement has ended; what was never sent, or counted before, is not counted. */
+static void
+count(EpTurn *turn, bool failed)
+{
+	if (turn->lease->started_us != 0)
+		ep_lease_count(turn->lease, turn->ended_us ? turn->ended_us : ep_now_us(), failed);
 }
 
 /* For the view progress: what has been sent and taken of the answer so far. */
@@ -328,6 +329,11 @@ void
 ep_turn_send_prelude(EpTurn *turn)
 {
 	turn->lease->syncs++;		/* from here on an answer is owed */
+	if (turn->due)
+		turn->lease->started_us = turn->started_us;
+	turn->due = false;
+	turn->lease->beginning |= turn->begins;
+	turn->begins = false;
 	if (turn->naming && !turn->conn->name_set)
 	{
 		turn->lease->syncs++;
@@ -630,8 +636,8 @@ count_transaction(EpTurn *turn, bool committed)
 }
 
 /* What the tag of a statement says about transaction blocks; how a ROLLBACK has ended tells ReadyForQuery. */
-static void
-note_transaction(EpTurn *turn, const char *tag)
+void
+ep_turn_note_transaction(EpTurn *turn, const char *tag)
 {
 	if (strcmp(tag, "BEGIN") == 0 || strcmp(tag, "START TRANSACTION") == 0)
 		turn->in_transaction = true;
@@ -655,7 +661,10 @@ ep_turn_ready(EpTurn *turn, const EpMessage *msg)
 	turn->lease->syncs--;
 	turn->conn->tx_status = status;
 	if (!turn->naming)
+	{
+		turn->lease->beginning = false;
 		ep_turn_settle_settings(turn);
+	}
 	if (turn->in_transaction && status == 'I')
 		count_transaction(turn, false);
 	turn->in_transaction = status != 'I';
@@ -713,7 +722,7 @@ ep_turn_complete(EpTurn *turn, const EpMessage *msg, EpOutcome *outcome)
 	}
 	outcome->rows = count_of_tag(outcome->tag);
 
-	note_transaction(turn, outcome->tag);
+	ep_turn_note_transaction(turn, outcome->tag);
 	if (!tag_is_harmless(tag))
 	{
 		turn->conn->dirty = true;

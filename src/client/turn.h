@@ -34,14 +34,17 @@ typedef struct EpTurn
 	EpConn	   *conn;
 	EpWire	   *wire;
 	const char *sql;			/* what errors are about */
+	bool		ours;			/* it is no caller's statement, and none that counts */
+	bool		due;			/* it counts from the moment at which it is sent, which is to come */
 	uint64		started_us;
 	uint64		deadline_us;	/* of query_timeout, 0: none */
 	uint64		ended_us;		/* when the whole answer was there, if that was before it is read; else 0 */
-	uint64		rows;			/* that were received */
-	uint64		rows_sent;		/* by a COPY */
+	uint64		rows;			/* that were received, for those who look at it meanwhile; */
+	uint64		rows_sent;		/* by a COPY; */
 	uint64		bytes_in;		/* counters of the wire at the beginning */
 	uint64		bytes_out;
 	bool		in_transaction; /* the remote is in a transaction block */
+	bool		begins;			/* a BEGIN of ours is among what is sent next */
 	bool		naming;			/* the answer to SET application_name comes first */
 	int			nsteps;			/* statements of ours before the caller's, under the same Sync */
 	int			next_step;		/* the first that is not answered yet */
@@ -61,6 +64,7 @@ typedef struct EpTurn
 } EpTurn;
 
 extern void ep_turn_begin(EpTurn *turn, EpLease *lease, const char *sql, bool dirty);
+extern void ep_turn_is_ours(EpTurn *turn);
 extern void ep_turn_send(EpTurn *turn);
 extern void ep_turn_send_prelude(EpTurn *turn);
 extern void ep_turn_resend(EpTurn *turn);
@@ -69,6 +73,7 @@ extern bool ep_turn_poll(EpTurn *turn, EpMessage *msg);
 extern bool ep_turn_take_async(EpTurn *turn, const EpMessage *msg);
 extern bool ep_turn_push(EpTurn *turn);
 extern void ep_turn_ready(EpTurn *turn, const EpMessage *msg);
+extern void ep_turn_note_transaction(EpTurn *turn, const char *tag);
 extern void ep_turn_complete(EpTurn *turn, const EpMessage *msg, EpOutcome *outcome);
 extern void ep_turn_unexpected(EpTurn *turn, const EpMessage *msg) pg_attribute_noreturn();
 extern void ep_turn_close(EpTurn *turn);

@@ -78,14 +78,6 @@ ep_put_null(EpView *view)
 	put(view, (Datum) 0, true);
 }
 
-/* So many columns that are unknown. */
-void
-ep_put_nulls(EpView *view, int n)
-{
-	while (n-- > 0)
-		ep_put_null(view);
-}
-
 /*
  * A copy of a text.  Names and queries of another database may be in another
  * encoding; what is not valid in this one would end the whole query with an

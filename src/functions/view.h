@@ -36,7 +36,6 @@ extern void ep_view_begin(EpView *view, FunctionCallInfo fcinfo);
 extern void ep_view_end_row(EpView *view);
 extern void ep_view_end(EpView *view);
 extern void ep_put_null(EpView *view);
-extern void ep_put_nulls(EpView *view, int n);
 extern void ep_put_text(EpView *view, const char *text);
 extern void ep_put_jsonb(EpView *view, const char *json);
 extern void ep_put_bool(EpView *view, bool value);

@@ -3,7 +3,7 @@
  * views_metrics.c
  *		The functions behind the views pool_metrics and connection_metrics.
  *
- * What is not counted yet is NULL, and so is a rate or an average of nothing.
+ * A rate, an average or a percentile of nothing is NULL.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,10 +14,11 @@
 #include "utils/timestamp.h"
 
 #include "functions/view.h"
-#include "shared/shared.h"
+#include "shared/stats.h"
 
 PG_FUNCTION_INFO_V1(enhanced_pool_pool_metrics);
 PG_FUNCTION_INFO_V1(enhanced_pool_connection_metrics);
+PG_FUNCTION_INFO_V1(enhanced_pool_pool_percentiles);
 
 /* ------------------------------------------------------------ pool_metrics */
 
@@ -25,6 +26,7 @@ typedef struct PoolCopy
 {
 	EpPoolIdent ident;
 	EpPoolStats stats;
+	uint64		lately[EP_NLATELY][EP_NBUCKETS];
 	int			size;
 	int			active;
 	int			idle;
@@ -37,10 +39,12 @@ typedef struct PoolCopy
 
 /* Caller holds the pool's lock. */
 static void
-copy_pool(const EpPool *pool, PoolCopy *copy)
+copy_pool(const EpPool *pool, uint64 now_us, PoolCopy *copy)
 {
 	ep_pool_ident(&pool->def, &copy->ident);
 	copy->stats = pool->stats;
+	for (int i = 0; i < EP_NLATELY; i++)
+		(void) ep_window_counts(&ep_record_of(pool)->lately[i], now_us, copy->lately[i]);
 	copy->size = pool->size;
 	copy->active = pool->n_leased;
 	copy->idle = pool->n_idle;
@@ -51,9 +55,31 @@ copy_pool(const EpPool *pool, PoolCopy *copy)
 	copy->stats_reset = pool->stats_reset;
 }
 
+/*
+ * Three percentiles of the last minutes.  What stands for a bucket may be more
+ * than anything in it was; the longest of all, max_us, is known exactly.
+ */
 static void
-put_waits_and_leases(EpView *view, const EpPoolStats *stats)
+put_percentiles(EpView *view, const uint64 *counts, uint64 max_us)
 {
+	static const double parts[] = {0.5, 0.95, 0.99};
+
+	for (Size i = 0; i < lengthof(parts); i++)
+	{
+		double		us = ep_percentile(counts, parts[i]);
+
+		if (us < 0)
+			ep_put_null(view);
+		else
+			ep_put_double(view, Min(us, (double) max_us) / 1000.0);
+	}
+}
+
+static void
+put_waits_and_leases(EpView *view, const PoolCopy *copy)
+{
+	const EpPoolStats *stats = &copy->stats;
+
 	ep_put_bigint(view, stats->total_created);
 	ep_put_bigint(view, stats->total_closed);
 	ep_put_bigint(view, stats->acquire_count);
@@ -62,21 +88,23 @@ put_waits_and_leases(EpView *view, const EpPoolStats *stats)
 	ep_put_ms(view, stats->total_wait_us);
 	ep_put_ratio(view, stats->total_wait_us / 1000.0, stats->wait_count);
 	ep_put_ms(view, stats->max_wait_us);
-	ep_put_nulls(view, 3);		/* percentiles of wait_time */
+	put_percentiles(view, copy->lately[EP_LATELY_WAIT], stats->max_wait_us);
 	ep_put_bigint(view, stats->lease_count);
 	ep_put_ms(view, stats->total_lease_us);
 	ep_put_ms(view, stats->max_lease_us);
 }
 
 static void
-put_queries(EpView *view, const EpPoolStats *stats)
+put_queries(EpView *view, const PoolCopy *copy)
 {
+	const EpPoolStats *stats = &copy->stats;
+
 	ep_put_bigint(view, stats->query_count);
 	ep_put_bigint(view, stats->query_errors);
 	ep_put_ms(view, stats->total_query_us);
 	ep_put_ratio(view, stats->total_query_us / 1000.0, stats->query_count);
 	ep_put_ms(view, stats->max_query_us);
-	ep_put_nulls(view, 3);		/* percentiles of query_time */
+	put_percentiles(view, copy->lately[EP_LATELY_QUERY], stats->max_query_us);
 	ep_put_bigint(view, stats->rows_returned);
 	ep_put_bigint(view, stats->bytes_sent);
 	ep_put_bigint(view, stats->bytes_received);
@@ -125,11 +153,13 @@ enhanced_pool_pool_metrics(PG_FUNCTION_ARGS)
 	EpPlace    *places;
 	int			nplaces;
 	TimestampTz now;
+	uint64		now_us;
 
 	ep_require_preload();
 	ep_view_begin(&view, fcinfo);
 	places = ep_open_places(&nplaces);
 	now = GetCurrentTimestamp();
+	now_us = ep_now_us();
 	for (int i = 0; i < nplaces; i++)
 	{
 		EpPool	   *pool = ep_lock_place(&places[i]);
@@ -137,19 +167,116 @@ enhanced_pool_pool_metrics(PG_FUNCTION_ARGS)
 
 		if (pool == NULL)
 			continue;
-		copy_pool(pool, &copy);
+		copy_pool(pool, now_us, &copy);
 		LWLockRelease(&pool->lock);
 
 		ep_put_ident(&view, &copy.ident);
 		ep_put_int(&view, copy.size);
 		ep_put_int(&view, copy.active);
 		ep_put_int(&view, copy.idle);
-		put_waits_and_leases(&view, &copy.stats);
-		put_queries(&view, &copy.stats);
+		put_waits_and_leases(&view, &copy);
+		put_queries(&view, &copy);
 		put_upkeep(&view, &copy.stats);
 		put_load(&view, &copy);
 		ep_put_interval(&view, now - copy.opened_at);
 		ep_put_time(&view, copy.stats_reset);
+		ep_view_end_row(&view);
+	}
+	ep_view_end(&view);
+	return (Datum) 0;
+}
+
+/* --------------------------------------------------------- _pool_percentiles */
+
+/* What a row is made of: a server's open pools together. */
+typedef struct Sums
+{
+	uint64		lately[EP_NLATELY][EP_NBUCKETS];
+	uint64		max_us[EP_NLATELY];
+} Sums;
+
+/* Adds the pool in a place, if it is still that server's. */
+static void
+add_place(const EpPlace *place, const EpPoolIdent *server, uint64 now_us, Sums *sums)
+{
+	EpPool	   *pool = ep_lock_place(place);
+	uint64		counts[EP_NBUCKETS];
+
+	if (pool == NULL)
+		return;
+	if (pool->def.key.database == server->database && pool->def.key.server == server->server)
+	{
+		for (int i = 0; i < EP_NLATELY; i++)
+		{
+			(void) ep_window_counts(&ep_record_of(pool)->lately[i], now_us, counts);
+			for (int j = 0; j < EP_NBUCKETS; j++)
+				sums->lately[i][j] += counts[j];
+		}
+		sums->max_us[EP_LATELY_WAIT] = Max(sums->max_us[EP_LATELY_WAIT], pool->stats.max_wait_us);
+		sums->max_us[EP_LATELY_QUERY] = Max(sums->max_us[EP_LATELY_QUERY], pool->stats.max_query_us);
+	}
+	LWLockRelease(&pool->lock);
+}
+
+static bool
+same_server(const EpPoolIdent *a, const EpPoolIdent *b)
+{
+	return a->database == b->database && a->server == b->server;
+}
+
+/* Whose pools are in these places; database is InvalidOid where there is none any more. */
+static EpPoolIdent *
+idents_of(const EpPlace *places, int n)
+{
+	EpPoolIdent *idents = palloc0(sizeof(EpPoolIdent) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+	{
+		EpPool	   *pool = ep_lock_place(&places[i]);
+
+		if (pool == NULL)
+			continue;
+		ep_pool_ident(&pool->def, &idents[i]);
+		LWLockRelease(&pool->lock);
+	}
+	return idents;
+}
+
+/*
+ * _pool_percentiles(): the percentiles of pool_metrics over all roles of each
+ * server that has an open pool, of whatever database.
+ */
+Datum
+enhanced_pool_pool_percentiles(PG_FUNCTION_ARGS)
+{
+	EpView		view;
+	EpPlace    *places;
+	EpPoolIdent *idents;
+	int			nplaces;
+	uint64		now_us = ep_now_us();
+
+	ep_require_preload();
+	ep_view_begin(&view, fcinfo);
+	places = ep_open_places(&nplaces);
+	idents = idents_of(places, nplaces);
+	for (int i = 0; i < nplaces; i++)
+	{
+		Sums		sums = {0};
+		bool		again = !OidIsValid(idents[i].database);
+
+		for (int j = 0; j < i && !again; j++)
+			again = same_server(&idents[j], &idents[i]);
+		if (again)
+			continue;
+		for (int j = i; j < nplaces; j++)
+		{
+			if (same_server(&idents[j], &idents[i]))
+				add_place(&places[j], &idents[i], now_us, &sums);
+		}
+		ep_put_text(&view, idents[i].datname);
+		ep_put_text(&view, idents[i].name);
+		put_percentiles(&view, sums.lately[EP_LATELY_WAIT], sums.max_us[EP_LATELY_WAIT]);
+		put_percentiles(&view, sums.lately[EP_LATELY_QUERY], sums.max_us[EP_LATELY_QUERY]);
 		ep_view_end_row(&view);
 	}
 	ep_view_end(&view);

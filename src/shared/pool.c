@@ -12,6 +12,7 @@
 #include "compat.h"
 #include "shared/events.h"
 #include "shared/shared.h"
+#include "shared/stats.h"
 
 /* What a pool is registered for. */
 typedef enum Purpose
@@ -43,20 +44,35 @@ ep_pool_find(const EpPoolKey *key)
 	return -1;
 }
 
+static void
+clear_counters(EpPool *pool)
+{
+	memset(&pool->stats, 0, sizeof(EpPoolStats));
+	pool->stats_reset = GetCurrentTimestamp();
+}
+
 /* Counting begins at zero.  Caller holds the pool's lock. */
 bool
 ep_pool_reset_stats(EpPool *pool)
 {
-	memset(&pool->stats, 0, sizeof(EpPoolStats));
-	pool->stats_reset = GetCurrentTimestamp();
+	ep_stats_reset(pool);
+	clear_counters(pool);
 	return true;
+}
+
+/* Nothing of what was known of the pool counts any more.  Caller holds its lock. */
+static void
+forget_stats(EpPool *pool)
+{
+	ep_stats_begin(pool);
+	clear_counters(pool);
 }
 
 /* The pool is as if it were opened at this moment.  Caller holds its lock. */
 static void
 begin_anew(EpPool *pool, const EpPoolDef *def)
 {
-	(void) ep_pool_reset_stats(pool);
+	forget_stats(pool);
 	pool->fill_target = EP_INT(&def->set, EP_S_INITIAL_SIZE);
 	pool->opened_at = pool->stats_reset;
 	pool->last_session_us = ep_now_us();
@@ -512,7 +528,7 @@ bool
 ep_pool_close(EpPool *pool)
 {
 	ep_pool_outdate(pool);
-	(void) ep_pool_reset_stats(pool);
+	forget_stats(pool);
 	pool->refused_below = pool->next_ticket;
 	pool->closing = true;
 	/* one that is paused stays: see ep_pool_try_free */

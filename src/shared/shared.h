@@ -17,6 +17,8 @@
  *		and no other pool's lock.  Backends and workers may wait for it; nobody
  *		waits for anything else while holding it.
  *
+ *		So is EpRecord (stats.h), which has one place for each pool.
+ *
  *	EpControl.cap_lock (one LWLock)	the right to make the number of connections
  *		of a server's pools larger (EpPool.size of all that have its database and
  *		server): who has it counts them, and takes a place if

@@ -21,6 +21,7 @@
 #include "compat.h"
 #include "shared/events.h"
 #include "shared/shared.h"
+#include "shared/stats.h"
 
 EpControl  *ep_control = NULL;
 EpPool	   *ep_pools = NULL;
@@ -76,6 +77,7 @@ typedef struct Areas
 	Size		stmts;
 	Size		queries;
 	Size		events;
+	Size		stats;
 } Areas;
 
 /* Returns the size of all areas together. */
@@ -96,7 +98,9 @@ area_sizes(Areas *a)
 	a->events = MAXALIGN(ep_events_size());
 	total = add_size(total, a->stmts);
 	total = add_size(total, a->queries);
-	return add_size(total, a->events);
+	a->stats = ep_stats_size();
+	total = add_size(total, a->events);
+	return add_size(total, a->stats);
 }
 
 static void
@@ -205,6 +209,8 @@ startup_shmem(void)
 	ep_query_texts = base;
 	base += areas.queries;
 	ep_events_attach(base);
+	base += areas.events;
+	ep_stats_attach(base);
 	if (!found)
 	{
 		init_control();

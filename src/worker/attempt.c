@@ -20,6 +20,7 @@
 
 #include "brain/schedule.h"
 #include "shared/events.h"
+#include "shared/stats.h"
 #include "worker/kept.h"
 
 /* Between attempts that nobody waits for, if the pool wants none. */
@@ -424,6 +425,8 @@ ep_attempt_succeeded(EpKept *kept)
 	pool->backoff = 0;
 	pool->next_try_at = 0;
 	pool->stats.total_created++;
+	if (ep_stats_on(pool))
+		ep_stats_time(pool, EP_TIMED_CONNECT, ep_now_us() - kept->began_us);
 	note_taken(pool);
 	ep_pool_check_filled(pool);
 	count_for(pool, &news);

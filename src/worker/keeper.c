@@ -356,7 +356,10 @@ ep_keeper_tick(uint64 now_us)
 		if (!pool->in_use || pool->worker != my_worker)
 			continue;
 		if (timer)
+		{
 			ep_events_flush(pool, now_us);
+			ep_recorder_tick(pool, now_us);
+		}
 		ep_upkeep_pool(pool, now_us, timer);
 	}
 	ep_sharer_tick(now_us, timer);

@@ -133,6 +133,9 @@ extern bool ep_scaler_open(EpPool *pool, const EpSizingInput *in, const EpSizing
 extern void ep_scaler_shrink(EpPool *pool, const EpSizingInput *in, const EpSizing *sizing);
 extern void ep_scaler_remember(EpPool *pool, int grow_above, bool growing);
 
+/* recorder.c */
+extern void ep_recorder_tick(EpPool *pool, uint64 now_us);
+
 /* sharer.c */
 extern bool ep_sharer_reserve(EpPool *pool);
 extern void ep_sharer_reserved(void);

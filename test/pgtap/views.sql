@@ -34,6 +34,10 @@ INSERT INTO expected VALUES
   query_start timestamp with time zone, query text'),
 ('waiters', 'datname text, pool text, role text, pid integer, since timestamp with time zone, waited interval,
   "position" integer'),
+('latency_histogram', 'datname text, pool text, role text, kind text, lower_bound double precision, upper_bound double precision,
+  count bigint, sum double precision'),
+('load_history', 'datname text, pool text, role text, at timestamp with time zone, size integer, active integer, waiting integer,
+  queries bigint, avg_query_time double precision'),
 ('pool_states', 'datname text, pool text, role text, at timestamp with time zone, size integer, connecting integer,
   idle integer, active integer, cancelling integer, resetting integer, validating integer, broken integer,
   closing integer, checking integer, sessions integer, kept integer, waiting integer'),
@@ -63,7 +67,7 @@ FROM expected ORDER BY view COLLATE "C";
 CREATE ROLE regress_ep_nobody;
 SET ROLE regress_ep_nobody;
 SELECT lives_ok(format('SELECT * FROM enhanced_pool.%I', view), format('reading %s as nobody in particular', view))
-FROM (VALUES ('pools'), ('config'), ('pool_metrics'), ('connection_metrics'), ('leases'), ('waiters'), ('events'),
+FROM (VALUES ('pools'), ('config'), ('pool_metrics'), ('connection_metrics'), ('leases'), ('waiters'), ('events'), ('latency_histogram'), ('load_history'),
   ('pool_states'), ('progress')) AS v(view);
 RESET ROLE;
 

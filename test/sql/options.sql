@@ -98,14 +98,10 @@ SELECT name || ' ' || value || ': ' || on_server(format('%I %L', name, value)) F
   ('session_idle_timeout', '0'), ('session_idle_timeout', '0.5ms'), ('session_max_lifetime', '1h'), ('session_max_lifetime', '31d'),
   ('idle_in_session_timeout', '200ms'), ('idle_in_session_timeout', '-1'), ('session_timeout', '5min'), ('session_timeout', 'never'),
   ('log_connections', 'yes'), ('log_connections', 'perhaps'),
-  ('application_name', '%S of %u'), ('application_name', '')
+  ('application_name', '%S of %u'), ('application_name', ''),
+  ('stats_enabled', 'off'), ('stats_enabled', 'perhaps'),
+  ('stats_emit_interval', '1'), ('stats_emit_interval', '0'), ('stats_emit_interval', '0.5ms'), ('stats_emit_interval', '31d')
 ) AS v(name, value);
-
--- The others: only their default is accepted, so that none is believed to act
-SELECT name || ' ' || value || ': ' || split_part(on_server(format('%I %L', name, value)), E'\n', 1) FROM (VALUES
-  ('stats_enabled', 'off'), ('stats_emit_interval', '1')
-) AS v(name, value);
-SELECT on_server($$stats_enabled 'off'$$);
 
 -- server 'other' takes settings beside it, and nothing of a connection
 SELECT on_server($$server 'opt'$$);
@@ -185,7 +181,7 @@ SELECT outcome($$SET enhanced_pool.retry_attempts = 0$$);
 SELECT outcome($$SET enhanced_pool.max_size = 5$$);
 SELECT outcome($$SET enhanced_pool.max_sise = 5$$);
 ALTER SYSTEM SET enhanced_pool.autocommit = perhaps;
-ALTER SYSTEM SET enhanced_pool.stats_enabled = off;
+ALTER SYSTEM SET enhanced_pool.stats_enabled = perhaps;
 ALTER SYSTEM SET enhanced_pool.validation_query = '';
 ALTER SYSTEM SET enhanced_pool.propagate_settings = 'TimeZone, role';
 

@@ -159,8 +159,9 @@ SELECT enhanced_pool.exec('view_open', 'SELECT 2');
 SELECT sum(prepared_statements) > 0 AS prepared FROM enhanced_pool.connection_metrics WHERE pool = 'view_open';
 SELECT enhanced_pool.exec('view_open', 'DISCARD ALL');
 
--- What is not counted yet is unknown, not zero
-SELECT p50_wait_time, p99_query_time
+-- Percentiles of the last minutes are in order, and no more than the longest of all
+SELECT p50_wait_time > 0 AND p50_wait_time <= p95_wait_time AND p95_wait_time <= p99_wait_time AND p99_wait_time <= max_wait_time AS waits,
+       p50_query_time > 0 AND p50_query_time <= p95_query_time AND p95_query_time <= p99_query_time AND p99_query_time <= max_query_time AS queries
   FROM enhanced_pool.pool_metrics WHERE pool = 'view_open';
 
 -- Transactions, but not those of statements by themselves

@@ -359,6 +359,12 @@ is($local->safe_psql('postgres', "SELECT count(*), $no_gap, max(id) >= 400, bool
 ok( $local->safe_psql('postgres', "SELECT bool_and(at >= before) FROM (SELECT at, lag(at) OVER (ORDER BY id) AS before FROM enhanced_pool.events) x WHERE before IS NOT NULL"),
 	'in the order of time');
 
+# the smallest log
+$local->append_conf('postgresql.conf', 'enhanced_pool.event_log_size = 1');
+$local->restart;
+ask($_ % 2 ? 'q1' : 'q2'), $local->safe_psql('postgres', "SELECT enhanced_pool.recycle('q1')") foreach 1 .. 3;
+ok($local->poll_query_until('postgres', 'SELECT count(*) = 1 AND min(id) > 3 FROM enhanced_pool.events'), 'a log of one event has the last one');
+
 drop_pool($local, $_) foreach 'q1', 'q2';
 check_clean($local, $remote, 2);
 done_testing();

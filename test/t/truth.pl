@@ -108,6 +108,13 @@ truth('async', "BEGIN;\nSELECT enhanced_pool.acquire('p') AS l \\gset\nSELECT en
 truth('group', "SELECT count(*) FROM enhanced_pool.run_parallel('p', ARRAY['SELECT 1', 'SELECT 2', 'SELECT 3']);",
 	query_count => 3, acquire_count => 3, lease_count => 3, rows_returned => 3, remote => { 'SELECT $1' => 3 });
 
+truth('session', "BEGIN;\nSELECT enhanced_pool.exec(enhanced_pool.session('p'), 'SELECT 1');\nSELECT enhanced_pool.exec(enhanced_pool.session('p'), 'SELECT 1');\nCOMMIT;",
+	query_count => 2, acquire_count => 1, lease_count => 1, rows_returned => 2, transaction_count => 1,
+	remote => { 'SELECT $1' => 2 }, own => { 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE' => 1, COMMIT => 1 });
+truth('together', "SELECT count(*) FROM enhanced_pool.run_in_transaction('p', ARRAY['SELECT 1', 'SELECT 2', 'SELECT 3']);",
+	query_count => 3, acquire_count => 1, lease_count => 1, rows_returned => 3, transaction_count => 1,
+	remote => { 'SELECT $1' => 3 }, own => { BEGIN => 1, COMMIT => 1 });
+
 is(join(' ', map { "$_=$total{$_}" } @counters), do {
 	my %all = metrics()->%*;
 	# the one statement that opened the pool

@@ -163,7 +163,8 @@ is($plain->safe_psql('postgres', "SELECT value, source FROM enhanced_pool.config
 foreach my $sql (
 	'SELECT * FROM enhanced_pool.pool_metrics', 'SELECT * FROM enhanced_pool.connection_metrics',
 	'SELECT * FROM enhanced_pool.leases', 'SELECT * FROM enhanced_pool.waiters',
-	'SELECT * FROM enhanced_pool.events',
+	'SELECT * FROM enhanced_pool.events', 'SELECT * FROM enhanced_pool.latency_histogram', 'SELECT * FROM enhanced_pool.load_history',
+	'SELECT * FROM enhanced_pool._pool_percentiles()',
 	"SELECT enhanced_pool.exec('p', 'SELECT 1')", "SELECT enhanced_pool.exec(7, 'SELECT 1')",
 	'SELECT enhanced_pool.release(7)', 'SELECT enhanced_pool.release_all()',
 	(map { "SELECT enhanced_pool.$_('p')" } qw(pause resume recycle close_pool prewarm reset_stats)),

@@ -122,6 +122,8 @@ main(void)
 		{"tls", test_tls},
 		{"relay", test_relay},
 		{"events", test_events},
+		{"histogram", test_histogram},
+		{"history", test_history},
 	};
 
 	/* what hangs fails; the signal ends the program */

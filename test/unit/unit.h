@@ -56,5 +56,7 @@ extern void test_classify(void);
 extern void test_tls(void);
 extern void test_relay(void);
 extern void test_events(void);
+extern void test_histogram(void);
+extern void test_history(void);
 
 #endif							/* EP_UNIT_H */
