@@ -35,6 +35,14 @@ command_name(EpCommand command)
 	return (unsigned) command < EP_NCOMMANDS ? command_names[command] : NULL;
 }
 
+/* So many columns that say nothing here. */
+static void
+put_nulls(EpView *view, int n)
+{
+	while (n-- > 0)
+		ep_put_null(view);
+}
+
 /* Since when, and for how long. */
 static void
 put_since(EpView *view, TimestampTz started_at)
@@ -95,7 +103,7 @@ put_group(EpView *view, const EpGroupProgress *group)
 	ep_put_int(view, group->running);
 	ep_put_int(view, group->done);
 	ep_put_int(view, group->failed);
-	ep_put_nulls(view, 3);		/* rows and bytes: those of its operations have rows of their own */
+	put_nulls(view, 3);		/* rows and bytes: those of its operations have rows of their own */
 	put_since(view, group->started_at);
 	ep_view_end_row(view);
 }
@@ -114,12 +122,12 @@ put_operations(EpView *view, const EpProgress *progress)
 			ep_put_null(view);	/* one that fails ends it */
 			break;
 		case EP_COMMAND_SCRIPT:
-			ep_put_nulls(view, 2);	/* how many statements it has is not known before its end */
+			put_nulls(view, 2);	/* how many statements it has is not known before its end */
 			ep_put_int(view, (int) progress->done);
 			ep_put_null(view);
 			break;
 		default:
-			ep_put_nulls(view, 4);
+			put_nulls(view, 4);
 	}
 }
 

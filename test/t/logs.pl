@@ -24,7 +24,7 @@ sub lines
 
 # -------------------------------------------------------------- of one connection
 
-define_pool($local, $remote, 'p', max_size => 2, initial_size => 1, min_size => 0, idle_timeout => '1ms');
+define_pool($local, $remote, 'p', max_size => 2, initial_size => 1, min_size => 0, target_free_connections => 0, idle_timeout => '1ms');
 my $mark = -s $local->logfile;
 my $remote_pid = $local->safe_psql('postgres', "SELECT pid FROM enhanced_pool.execute('p', 'SELECT pg_backend_pid()') AS t(pid int)");
 $local->wait_for_log(qr/pool "p": connection \d+ \(remote process $remote_pid\) closed/, $mark);
