@@ -48,7 +48,7 @@ drop_pool($local, 'p');
 # the default breaker; none, and no pause; one that tries all the time, and of the other worker's; and one that checks its remote all the time
 my %hasty = (max_size => 4, min_size => 1, initial_size => 1, retry_backoff => '1ms', retry_attempts => 2);
 define_pool($local, $remote, 'plain', max_size => 4);
-define_pool($local, $remote, 'nobreaker', %hasty, circuit_breaker_threshold => 0, health_check_interval => 0);
+define_pool($local, $remote, 'nobreaker', %hasty, retry_backoff => 0, circuit_breaker_threshold => 0, health_check_interval => 0);
 define_pool($local, $remote, 'tries', %hasty, circuit_breaker_threshold => 2, circuit_breaker_recovery => '5ms', health_check_interval => 0);
 define_pool($local, $remote, 'checks', %hasty, min_size => 0, circuit_breaker_threshold => 2, circuit_breaker_recovery => '5ms', health_check_interval => '5ms', dbname => 'template1');
 my @pools = ('plain', 'nobreaker', 'tries', 'checks');
