@@ -147,7 +147,8 @@ start_all()
 	make_certificate
 	# TLS exists over TCP alone, so the remote server always listens there, too.
 	new_server remote "$remote_port" "listen_addresses = '127.0.0.1'" 'ssl = on' \
-		"ssl_cert_file = '$T/server.crt'" "ssl_key_file = '$T/server.key'"
+		"ssl_cert_file = '$T/server.crt'" "ssl_key_file = '$T/server.key'" \
+		"$([[ " $sections " != *" truth "* ]] || echo "shared_preload_libraries = 'pg_stat_statements'")"
 	new_server local "$local_port" "shared_preload_libraries = '$preload'"
 
 	note 'filling the tables'

@@ -36,6 +36,9 @@
 #define pg_attribute_noreturn() __attribute__((noreturn))
 #endif
 
+/* The name of 25P04 is younger than PostgreSQL 15. */
+#define EP_ERRCODE_SESSION_TIMEOUT	MAKE_SQLSTATE('2', '5', 'P', '0', '4')
+
 /* Index of this process in the array of all processes. */
 static inline int
 ep_my_procno_compat(void)

@@ -245,6 +245,7 @@ expect_next(Batch *b)
 	else
 		b->turn.sql = b->current < 0 ? b->open : b->close;
 	b->rows = NULL;
+	b->turn.conn->progress.done = Max(Min(b->current, b->n), 0);
 	if (b->current != 0)
 		b->began_us = ep_now_us();	/* the first one's time counts from the beginning */
 	if (b->current > 0 && b->current < b->n)
@@ -303,6 +304,7 @@ take_row(Batch *b, const EpMessage *msg)
 	if (r.p != r.end)
 		ep_turn_unexpected(&b->turn, msg);
 	b->lease->stats.rows_returned++;
+	b->turn.rows++;
 	if (!b->local)
 	{
 		b->receiving = true;
@@ -661,6 +663,8 @@ ep_batch_run(EpLease *lease, EpBatchStatement *statements, int n, const char *is
 	b->undo = b->inside ? "ROLLBACK TO SAVEPOINT " SAVEPOINT_NAME "; RELEASE SAVEPOINT " SAVEPOINT_NAME : "ROLLBACK";
 
 	ep_turn_begin(&b->turn, lease, statements[0].sql, dirty);
+	b->turn.conn->progress.command = EP_COMMAND_TRANSACTION;
+	b->turn.conn->progress.operations = n;
 
 	/* no query may come before BEGIN where it says an isolation level */
 	ep_turn_put_settings(&b->turn, b->inside ? EP_SETTINGS_TOGETHER : EP_SETTINGS_APART);

@@ -68,6 +68,7 @@ ep_copy_begin(EpTurn *turn, EpLease *lease, const char *sql, bool dirty, char an
 	EpMessage	msg;
 
 	ep_turn_begin(turn, lease, sql, dirty);
+	turn->conn->progress.command = answer == 'G' ? EP_COMMAND_COPY_TO : EP_COMMAND_COPY_FROM;
 	ep_turn_put_settings(turn, EP_SETTINGS_APART);
 	ep_turn_await_prelude(turn);
 	lease->copy_in = answer == 'G';

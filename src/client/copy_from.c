@@ -170,6 +170,7 @@ next_data(Source *s, bool wait)
 			case 'd':
 				s->data = msg.data;
 				s->left = msg.len;
+				s->turn.rows++;	/* servers send each row by itself; how many they were is known at the end */
 				if (s->left > 0)
 					return true;
 				break;

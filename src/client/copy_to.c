@@ -218,6 +218,7 @@ take_row(TupleTableSlot *slot, DestReceiver *self)
 	if (wire->out_message < 0)
 		ep_wire_begin(wire, 'd');
 	ep_encode_row(sink->encoder, slot, &wire->out);
+	sink->turn.rows_sent++;
 	if (wire->out.len >= ENOUGH)
 		send_rows(sink);
 	return !sink->refused;

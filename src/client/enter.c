@@ -26,9 +26,6 @@
 #include "client/turn.h"
 #include "compat.h"
 
-/* The name of 25P04 is younger than PostgreSQL 15. */
-#define ERRCODE_SESSION_TIMEOUT	MAKE_SQLSTATE('2', '5', 'P', '0', '4')
-
 /* How often a wait for the worker looks whether the worker is still there. */
 #define WORKER_POLL_MS	500
 
@@ -127,7 +124,7 @@ ep_lease_check_struck(const EpLease *lease)
 	if (likely(struck == EP_STRUCK_NOT))
 		return;
 	ereport(ERROR,
-			(errcode(struck == EP_STRUCK_IDLE ? ERRCODE_IDLE_IN_TRANSACTION_SESSION_TIMEOUT : ERRCODE_SESSION_TIMEOUT),
+			(errcode(struck == EP_STRUCK_IDLE ? ERRCODE_IDLE_IN_TRANSACTION_SESSION_TIMEOUT : EP_ERRCODE_SESSION_TIMEOUT),
 			 errmsg("session on pool \"%s\" was ended due to %s", lease->ref->name, setting),
 			 errdetail("Its remote transaction was rolled back, so the local one can only be rolled back, too."),
 			 errhint("Raise %s, or end transactions that have sessions sooner.", setting)));

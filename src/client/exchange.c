@@ -254,6 +254,7 @@ take_row(Execution *x, const EpMessage *msg)
 	if (unlikely(p != end))
 		ep_turn_unexpected(&x->turn, msg);
 	x->turn.lease->stats.rows_returned += !x->turn.ours;
+	x->turn.rows++;
 	x->receiver->row(x->receiver, n, x->fields);
 }
 

@@ -606,6 +606,7 @@ wait_and_act(Loop *loop)
 		ms = next > now ? (long) Min((next - now + 999) / 1000, (uint64) INT_MAX) : 0;
 	fit_set(loop);
 	ep_acquire_under_way(loop->nrunning + count_draining(loop));
+	ep_progress_show(loop->group);
 	n = WaitEventSetWait(loop->set, ms, happened, lengthof(happened), wait_event);
 	for (int i = 0; i < n; i++)
 		latch = latch || (happened[i].events & WL_LATCH_SET) != 0;
@@ -736,6 +737,7 @@ void
 ep_group_run(EpGroup *group)
 {
 	Loop	   *loop = palloc0(sizeof(Loop));
+	EpGroupProgress outer;
 
 	ep_require_preload();		/* a group of none has looked for no pool */
 	loop->group = group;
@@ -751,12 +753,14 @@ ep_group_run(EpGroup *group)
 	for (int i = 0; i < loop->nmembers; i++)
 		(void) superuser_arg(loop->members[i].ref->role);
 
+	ep_progress_begin(group, &outer);
 	PG_TRY();
 	{
 		run(loop);
 	}
 	PG_FINALLY();
 	{
+		ep_progress_end(&outer);
 		ep_acquire_under_way(0);
 		for (int i = 0; i < loop->nmembers; i++)
 			end_waits(loop, &loop->members[i]);

@@ -51,6 +51,7 @@ typedef struct EpOperation
 
 typedef struct EpGroup
 {
+	EpCommand	command;		/* what it is shown as */
 	EpOperation *ops;
 	int			n;
 	int			max_parallel;	/* most at once */
@@ -73,5 +74,10 @@ typedef struct EpGroup
 extern void ep_group_check(EpGroup *group);
 extern void ep_group_run(EpGroup *group);
 extern void ep_group_raise(const EpGroup *group, bool refused);
+
+/* progress.c */
+extern void ep_progress_begin(const EpGroup *group, EpGroupProgress *outer);
+extern void ep_progress_show(const EpGroup *group);
+extern void ep_progress_end(const EpGroupProgress *outer);
 
 #endif							/* EP_GROUP_H */

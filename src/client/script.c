@@ -71,6 +71,7 @@ take_message(Script *s, const EpMessage *msg)
 	{
 		case 'D':
 			s->turn.lease->stats.rows_returned++;
+			s->turn.rows++;
 			return true;
 		case 'T':
 		case 'E':
@@ -79,6 +80,7 @@ take_message(Script *s, const EpMessage *msg)
 		case 'I':
 			ep_turn_complete(&s->turn, msg, &outcome);
 			s->callback(s->arg, ++s->statement, &outcome);
+			s->turn.conn->progress.done = s->statement;
 			return true;
 		case 'G':
 			refuse_copy(s);
@@ -120,6 +122,7 @@ ep_exchange_script(EpLease *lease, const char *sql, EpScriptCallback callback, v
 	s.copy_refused = false;
 
 	ep_turn_begin(&s.turn, lease, sql, class.dirty);
+	s.turn.conn->progress.command = EP_COMMAND_SCRIPT;
 	ep_turn_put_settings(&s.turn, settings_way(&s.turn, &class));
 	ep_turn_await_prelude(&s.turn);
 	ep_wire_put_query(s.turn.wire, sql);

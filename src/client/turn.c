@@ -91,6 +91,9 @@ ep_turn_begin(EpTurn *turn, EpLease *lease, const char *sql, bool dirty)
 		turn->conn->dirty = true;
 	turn->in_transaction = turn->conn->tx_status != 'I';
 	ep_conn_set_query(turn->conn, sql);
+	memset(&turn->conn->progress, 0, sizeof(EpProgress));
+	turn->bytes_in = turn->wire->bytes_in;
+	turn->bytes_out = turn->wire->bytes_out;
 
 	turn->started_us = ep_now_us();
 	timeout = ep_setting_in_session(EP_S_QUERY_TIMEOUT, lease->ref->query_timeout, &source);
@@ -118,6 +121,17 @@ count(EpTurn *turn, bool failed)
 {
 	if (turn->lease->started_us != 0)
 		ep_lease_count(turn->lease, turn->ended_us ? turn->ended_us : ep_now_us(), failed);
+}
+
+/* For the view progress: what has been sent and taken of the answer so far. */
+static inline void
+show_progress(const EpTurn *turn)
+{
+	EpProgress *progress = &turn->conn->progress;
+
+	progress->rows = turn->rows + turn->rows_sent;
+	progress->bytes_sent = turn->wire->bytes_out - turn->bytes_out;
+	progress->bytes_received = turn->wire->bytes_in - turn->bytes_in;
 }
 
 /* --------------------------------------------------------- moving the bytes */
@@ -270,6 +284,7 @@ move(EpTurn *turn)
 	if (unlikely(turn->conn->terminated || turn->conn->struck != EP_STRUCK_NOT))
 		count(turn, true);
 	ep_check_terminated(turn->lease);
+	show_progress(turn);
 	turn->events = WL_SOCKET_READABLE;
 	if (!turn->send_failed && flush(turn))
 		turn->events |= WL_SOCKET_WRITEABLE;

@@ -39,6 +39,10 @@ typedef struct EpTurn
 	uint64		started_us;
 	uint64		deadline_us;	/* of query_timeout, 0: none */
 	uint64		ended_us;		/* when the whole answer was there, if that was before it is read; else 0 */
+	uint64		rows;			/* that were received, for those who look at it meanwhile; */
+	uint64		rows_sent;		/* by a COPY; */
+	uint64		bytes_in;		/* counters of the wire at the beginning */
+	uint64		bytes_out;
 	bool		in_transaction; /* the remote is in a transaction block */
 	bool		begins;			/* a BEGIN of ours is among what is sent next */
 	bool		naming;			/* the answer to SET application_name comes first */

@@ -146,7 +146,7 @@ run_group(FunctionCallInfo fcinfo, EpGroup *group, bool capture)
 Datum
 enhanced_pool_run_parallel(PG_FUNCTION_ARGS)
 {
-	EpGroup		group = {0};
+	EpGroup		group = {.command = EP_COMMAND_PARALLEL};
 	EpGivenOperation *given;
 	EpPoolRef  *ref;
 	bool		capture;
@@ -310,7 +310,7 @@ enhanced_pool_run_in_transaction(PG_FUNCTION_ARGS)
 Datum
 enhanced_pool_broadcast(PG_FUNCTION_ARGS)
 {
-	EpGroup		group = {.max_parallel = PG_INT32_MAX};
+	EpGroup		group = {.command = EP_COMMAND_BROADCAST, .max_parallel = PG_INT32_MAX};
 	bool		capture;
 
 	group.timeout_s = ep_arg_deadline(fcinfo, 3);
@@ -325,7 +325,7 @@ enhanced_pool_broadcast(PG_FUNCTION_ARGS)
 Datum
 enhanced_pool_broadcast_as(PG_FUNCTION_ARGS)
 {
-	EpGroup		group = {.max_parallel = PG_INT32_MAX};
+	EpGroup		group = {.command = EP_COMMAND_BROADCAST, .max_parallel = PG_INT32_MAX};
 	ReturnSetInfo *rsinfo;
 
 	group.timeout_s = ep_arg_deadline(fcinfo, 4);

@@ -258,7 +258,7 @@ ep_copy_conn(int slot, EpConnCopy *copy)
 	if (((volatile EpConn *) conn)->state == EP_FREE)
 		return false;
 	LWLockAcquire(&pool->lock, LW_SHARED);
-	used = pool->in_use && conn->pool == place && conn->state != EP_FREE;
+	used = pool->in_use && ep_conn_belongs(conn, pool);
 	if (used)
 	{
 		ep_pool_ident(&pool->def, &copy->ident);

@@ -71,6 +71,9 @@ typedef struct EpConnCopy
 
 extern bool ep_copy_conn(int slot, EpConnCopy *copy);
 
+/* views_leases.c */
+extern const char *ep_lease_kind_name(EpLeaseKind kind);
+
 /* --------------------------------------------------------- who may see what */
 
 extern bool ep_reads_all_stats(void);

@@ -19,8 +19,9 @@ PG_FUNCTION_INFO_V1(enhanced_pool_waiters);
 
 /* ----------------------------------------------------------------- leases */
 
-static const char *
-kind_name(EpLeaseKind kind)
+/* The name that views use for a kind. */
+const char *
+ep_lease_kind_name(EpLeaseKind kind)
 {
 	switch (kind)
 	{
@@ -80,7 +81,7 @@ put_lease(EpView *view, const EpConnCopy *copy, int slot, char *buf)
 	ep_put_int(view, copy->pid);
 	ep_put_bigint(view, conn->conn_id);
 	ep_put_int(view, conn->remote_pid);
-	ep_put_text(view, kind_name(conn->kind));
+	ep_put_text(view, ep_lease_kind_name(conn->kind));
 	ep_put_text(view, conn->lease_name[0] != '\0' ? conn->lease_name : NULL);
 	ep_put_text(view, lease_state(copy));
 	ep_put_time(view, conn->leased_at);

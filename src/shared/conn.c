@@ -54,6 +54,26 @@ ep_conn_slot(const EpConn *conn)
 	return (int) (conn - ep_conns);
 }
 
+/*
+ * Is there a connection of that pool in the slot?  Caller holds the pool's lock,
+ * so what is true stays true.  A slot that is free may be taken for another
+ * pool at this very moment: that sets pool first and state last.
+ */
+bool
+ep_conn_belongs(const EpConn *conn, const EpPool *pool)
+{
+	const volatile EpConn *look = conn;
+	int			place = (int) (pool - ep_pools);
+
+	if (look->pool != place)
+		return false;
+	pg_read_barrier();
+	if (look->state == EP_FREE)
+		return false;
+	pg_read_barrier();
+	return look->pool == place;
+}
+
 /* ------------------------------------------------- text of the last query */
 
 /*

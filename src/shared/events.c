@@ -22,6 +22,9 @@
 /* Of a burst one event is noted this often. */
 #define BURST_INTERVAL_US	1000000
 
+/* And a message that repeats is logged this often. */
+#define LOG_INTERVAL_US		60000000
+
 /* What of a burst has not been told yet. */
 typedef struct Burst
 {
@@ -40,7 +43,7 @@ typedef struct EventLog
 int			ep_event_log_size = 1024;
 
 static EventLog *event_log = NULL;
-static Burst *bursts = NULL;	/* EP_NBURSTS for each place in ep_pools */
+static Burst *bursts = NULL;	/* EP_NLIMITED for each place in ep_pools */
 
 static void note_formatted(const EpEventPool *whose, EpEventKind kind, uint64 conn_id, const EpDetail *detail,
 						   const char *format, va_list args) pg_attribute_printf(5, 0);
@@ -116,7 +119,7 @@ ring_size(void)
 static Size
 bursts_size(void)
 {
-	return MAXALIGN(mul_size(mul_size(ep_max_pools, EP_NBURSTS), sizeof(Burst)));
+	return MAXALIGN(mul_size(mul_size(ep_max_pools, EP_NLIMITED), sizeof(Burst)));
 }
 
 /* Bytes in shared memory. */
@@ -249,9 +252,9 @@ ep_event_of(const EpEventPool *whose, EpEventKind kind, uint64 conn_id, const Ep
  * none is noted, those are held back.
  */
 static uint32
-take_burst(const EpEventPool *whose, EpEventBurst which, uint32 more, uint64 now_us)
+take_burst(const EpEventPool *whose, int which, uint32 more, uint64 interval_us, uint64 now_us)
 {
-	Burst	   *burst = &bursts[whose->place * EP_NBURSTS + which];
+	Burst	   *burst = &bursts[whose->place * EP_NLIMITED + which];
 	uint32		count = 0;
 
 	LWLockAcquire(&event_log->lock, LW_EXCLUSIVE);
@@ -261,7 +264,7 @@ take_burst(const EpEventPool *whose, EpEventBurst which, uint32 more, uint64 now
 		burst->generation = whose->generation;
 	}
 	burst->held += more;
-	if (burst->held > 0 && (burst->told_us == 0 || now_us >= burst->told_us + BURST_INTERVAL_US))
+	if (burst->held > 0 && (burst->told_us == 0 || now_us >= burst->told_us + interval_us))
 	{
 		count = burst->held;
 		burst->held = 0;
@@ -281,7 +284,7 @@ ep_event_burst(const EpEventPool *whose, EpEventBurst burst, uint64 conn_id, EpD
 			   const char *format,...)
 {
 	va_list		args;
-	uint32		count = whose->place < 0 ? 0 : take_burst(whose, burst, 1, ep_now_us());
+	uint32		count = whose->place < 0 ? 0 : take_burst(whose, burst, 1, BURST_INTERVAL_US, ep_now_us());
 
 	if (count == 0)
 		return;
@@ -297,7 +300,7 @@ ep_event_burst(const EpEventPool *whose, EpEventBurst burst, uint64 conn_id, EpD
 void
 ep_events_flush(EpPool *pool, uint64 now_us)
 {
-	const Burst *mine = &bursts[(pool - ep_pools) * EP_NBURSTS];
+	const Burst *mine = &bursts[(pool - ep_pools) * EP_NLIMITED];
 
 	for (int i = 0; i < EP_NBURSTS; i++)
 	{
@@ -314,7 +317,7 @@ ep_events_flush(EpPool *pool, uint64 now_us)
 		if (i == EP_BURST_CONNECT_FAILED)
 			strlcpy(error, pool->last_error, sizeof(error));
 		LWLockRelease(&pool->lock);
-		count = whose.place < 0 ? 0 : take_burst(&whose, i, 0, now_us);
+		count = whose.place < 0 ? 0 : take_burst(&whose, i, 0, BURST_INTERVAL_US, now_us);
 		if (count == 0)
 			continue;
 		if (burst_defs[i].reason)
@@ -323,6 +326,17 @@ ep_events_flush(EpPool *pool, uint64 now_us)
 		ep_event_of(&whose, burst_defs[i].kind, 0, &detail, "%s, %u times%s%s", burst_defs[i].message, count,
 					error[0] != '\0' ? ", at last: " : "", error);
 	}
+}
+
+/*
+ * How many messages of that kind the one that is to be logged now stands for,
+ * itself included; 0: it is not to be logged, one was less than a minute ago.
+ * No lock is held; raises nothing.
+ */
+uint32
+ep_log_limit(const EpEventPool *whose, EpLogLimit which)
+{
+	return whose->place < 0 ? 0 : take_burst(whose, which, 1, LOG_INTERVAL_US, ep_now_us());
 }
 
 /* ------------------------------------------------------------- connections */

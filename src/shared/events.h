@@ -37,6 +37,22 @@ typedef enum EpEventBurst
 	EP_NBURSTS
 } EpEventBurst;
 
+/*
+ * Messages in the server's log that come again and again while something stays
+ * wrong: one a minute and pool, whichever process has it, stands for all.
+ */
+typedef enum EpLogLimit
+{
+	EP_LOG_CONNECT_FAILED = EP_NBURSTS,
+	EP_LOG_CHECK_FAILED,
+	EP_LOG_BREAKER_STAYS_OPEN,
+	EP_LOG_BREAKER_HALF_OPEN,
+	EP_LOG_SLOW_CONNECT,
+	EP_LOG_END
+} EpLogLimit;
+
+#define EP_NLIMITED		EP_LOG_END
+
 /* What tells whose pool it is; copied out of shared memory. */
 typedef struct EpPoolIdent
 {
@@ -97,6 +113,7 @@ extern void ep_event_of(const EpEventPool *whose, EpEventKind kind, uint64 conn_
 						const char *format,...) pg_attribute_printf(5, 6);
 extern void ep_event_burst(const EpEventPool *whose, EpEventBurst burst, uint64 conn_id, EpDetail *detail,
 						   const char *format,...) pg_attribute_printf(5, 6);
+extern uint32 ep_log_limit(const EpEventPool *whose, EpLogLimit which);
 extern void ep_event_ending(const EpConn *conn, EpEnded *ended);
 extern void ep_event_closed(const EpEnded *ended, const char *why);
 extern void ep_events_flush(EpPool *pool, uint64 now_us);

@@ -360,6 +360,33 @@ typedef struct EpConnStats
 	uint64		transaction_rollbacks;
 } EpConnStats;
 
+/* What a session does with a connection, or a group with several. */
+typedef enum EpCommand
+{
+	EP_COMMAND_STATEMENT = 0,
+	EP_COMMAND_SCRIPT,
+	EP_COMMAND_COPY_TO,
+	EP_COMMAND_COPY_FROM,
+	EP_COMMAND_TRANSACTION,
+	EP_COMMAND_PARALLEL,
+	EP_COMMAND_BROADCAST,
+	EP_NCOMMANDS
+} EpCommand;
+
+/*
+ * How far the exchange on a connection has come, for the view progress.  The
+ * lease holder writes it, without a lock: each number is true by itself.
+ */
+typedef struct EpProgress
+{
+	EpCommand	command;
+	uint32		operations;		/* of run_in_transaction, 0: of something else */
+	uint32		done;			/* of those, or statements of a script */
+	uint64		rows;			/* received, or sent by copy_to */
+	uint64		bytes_sent;
+	uint64		bytes_received;
+} EpProgress;
+
 /* What a holder leaves for the worker when it gives a connection back unfinished. */
 typedef struct EpUnfinished
 {
@@ -441,6 +468,7 @@ typedef struct EpConn
 	TimestampTz query_start;
 	uint64		rested_us;		/* when the lease's last exchange ended; written before the lease word says so */
 	uint64		cut_us;			/* or when its holder gave it up, and has not come back to read the rest; 0: no */
+	EpProgress	progress;		/* of the exchange that it is in, if it is in one */
 	EpConnStats stats;
 	uint64		stmt_counter;	/* number of the last statement name used, never falls */
 	uint64		stmt_clock;
@@ -449,6 +477,26 @@ typedef struct EpConn
 } EpConn;
 
 /* --------------------------------------------------------------- backends */
+
+/*
+ * A group of operations that a process runs.  It writes it, without a lock;
+ * changes is odd meanwhile: who reads copies it and looks whether the number is
+ * even and the same as before.
+ */
+typedef struct EpGroupProgress
+{
+	volatile uint32 changes;
+	EpCommand	command;
+	int			pool;			/* place of its first operation's pool, */
+	uint32		generation;		/* if that is still the same; */
+	bool		several;		/* others are of other pools */
+	int			pid;			/* of the process: what an earlier one has left is of no interest */
+	int			total;			/* operations; 0: there is no group */
+	int			running;
+	int			done;			/* well */
+	int			failed;
+	TimestampTz started_at;
+} EpGroupProgress;
 
 /*
  * A waiter.  The first n_backends entries belong to the processes, one to each
@@ -481,6 +529,7 @@ typedef struct EpBackend
 	uint16		under_way;		/* statements that this process has under way on connections that it will give
 								 * back, whatever it waits for; in its own entry */
 	int			proc;			/* whose: proc number */
+	EpGroupProgress group;		/* that this process runs, in its own entry */
 } EpBackend;
 
 /* Entries of the supply, for each process that there can be. */
@@ -663,6 +712,7 @@ extern void ep_conn_set_query(EpConn *conn, const char *sql);
 extern bool ep_conn_read_query(const EpConn *conn, char *buf);
 extern void ep_conn_forget_statements(EpConn *conn);
 extern int	ep_conn_slot(const EpConn *conn);
+extern bool ep_conn_belongs(const EpConn *conn, const EpPool *pool);
 extern double ep_pool_load(const EpPool *pool);
 extern uint64 ep_pool_memory_us(const EpPool *pool);
 

@@ -23,9 +23,6 @@
 #include "shared/stats.h"
 #include "worker/kept.h"
 
-/* While a remote is down, this often a line in the log. */
-#define LOG_INTERVAL_US		60000000
-
 /* Between attempts that nobody waits for, if the pool wants none. */
 #define UNAWAITED_SPACING_S	1.0
 
@@ -42,22 +39,6 @@ typedef struct News
 	bool		switched_off;	/* closed, as there is to be none any more */
 	char		error[EP_ERROR_SIZE];
 } News;
-
-/* Not more often than once per interval and pool. */
-static bool
-may_log(const EpPool *pool)
-{
-	static uint64 *last = NULL;
-	uint64		now = ep_now_us();
-	int			place = (int) (pool - ep_pools);
-
-	if (last == NULL)
-		last = MemoryContextAllocZero(TopMemoryContext, sizeof(uint64) * ep_control->max_pools);
-	if (last[place] != 0 && now - last[place] < LOG_INTERVAL_US)
-		return false;
-	last[place] = now;
-	return true;
-}
 
 /* ------------------------------------------------------------- the breaker */
 
@@ -125,36 +106,51 @@ note_breaker(const News *news)
 	}
 }
 
-/* What is done after the pool's lock was released. */
+/* The same in the log.  What repeats as long as nothing answers is limited. */
 static void
-tell(EpPool *pool, const News *news)
+log_breaker(const News *news)
 {
 	const char *name = news->whose.ident.name;
 
-	if (news->change == EP_BREAKER_SAME)
-		return;
-	ep_wake_worker(pool->worker);
-	note_breaker(news);
 	switch (news->change)
 	{
 		case EP_BREAKER_TRIPPED:
-		case EP_BREAKER_REOPENED:
-			ep_queue_wake_all(pool);
 			ereport(LOG,
-					(news->change == EP_BREAKER_TRIPPED ?
+					(errcode(ERRCODE_CANNOT_CONNECT_NOW),
 					 errmsg_plural("pool \"%s\": circuit breaker opened after %d failure, next attempt in %.1f s",
 								   "pool \"%s\": circuit breaker opened after %d failures, next attempt in %.1f s",
-								   news->failures, name, news->failures, news->pause_s) :
-					 errmsg("pool \"%s\": circuit breaker stays open, next attempt in %.1f s",
-							name, news->pause_s),
+								   news->failures, name, news->failures, news->pause_s),
+					 errdetail_internal("%s", news->error)));
+			break;
+		case EP_BREAKER_REOPENED:
+			if (ep_log_limit(&news->whose, EP_LOG_BREAKER_STAYS_OPEN) == 0)
+				break;
+			ereport(LOG,
+					(errcode(ERRCODE_CANNOT_CONNECT_NOW),
+					 errmsg("pool \"%s\": circuit breaker stays open, next attempt in %.1f s", name, news->pause_s),
 					 errdetail_internal("%s", news->error)));
 			break;
 		case EP_BREAKER_PROBES:
+			if (ep_log_limit(&news->whose, EP_LOG_BREAKER_HALF_OPEN) == 0)
+				break;
 			ereport(LOG, (errmsg("pool \"%s\": circuit breaker half-open, one connection is tried", name)));
 			break;
 		default:
 			ereport(LOG, (errmsg("pool \"%s\": circuit breaker closed", name)));
 	}
+}
+
+/* What is done after the pool's lock was released. */
+static void
+tell(EpPool *pool, const News *news)
+{
+	if (news->change == EP_BREAKER_SAME)
+		return;
+	ep_wake_worker(pool->worker);
+	note_breaker(news);
+	if (news->change == EP_BREAKER_TRIPPED || news->change == EP_BREAKER_REOPENED)
+		ep_queue_wake_all(pool);
+	log_breaker(news);
 }
 
 /* Caller holds the pool's lock. */
@@ -327,16 +323,21 @@ share(EpPool *own, const EpKept *kept, const EpFailure *failure, bool checked)
 	}
 }
 
-/* Logs a failure, now and then.  name is the pool's. */
+/* Logs a failure, now and then. */
 static void
-log_failure(const EpPool *pool, const char *name, const EpFailure *failure, bool probe)
+log_failure(const EpEventPool *whose, const EpFailure *failure, bool probe)
 {
-	if (may_log(pool))
-		ereport(LOG,
-				(errcode(failure->sqlstate),
-				 probe ? errmsg("pool \"%s\": health check failed", name) :
-				 errmsg("pool \"%s\": could not connect", name),
-				 errdetail_internal("%s", failure->error)));
+	const char *name = whose->ident.name;
+	uint32		count = ep_log_limit(whose, probe ? EP_LOG_CHECK_FAILED : EP_LOG_CONNECT_FAILED);
+
+	if (count == 0)
+		return;
+	ereport(LOG,
+			(errcode(failure->sqlstate),
+			 probe ? errmsg("pool \"%s\": health check failed", name) :
+			 errmsg("pool \"%s\": could not connect", name),
+			 count > 1 ? errdetail_internal("%s\n%u attempts have failed since this was last logged.", failure->error, count) :
+			 errdetail_internal("%s", failure->error)));
 }
 
 /* The failure as an event. */
@@ -395,7 +396,7 @@ ep_attempt_failed(EpKept *kept, const EpFailure *failure)
 		share(pool, kept, failure, true);
 	if (probe)
 		ep_health_answer(kept, full ? EP_CHECK_PASSED : EP_CHECK_FAILED, failure->error);
-	log_failure(pool, whose.ident.name, failure, probe);
+	log_failure(&whose, failure, probe);
 	tell(pool, &news);
 }
 

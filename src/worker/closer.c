@@ -132,8 +132,11 @@ ep_closer_finish(EpKept *kept)
 	LWLockRelease(&pool->lock);
 	SetLatch(MyLatch);			/* there may be something to open in its place */
 	ep_event_closed(&ended, kept->why);
-	if (log)
-		ereport(LOG, (errmsg("pool \"%s\": connection " UINT64_FORMAT " closed", ended.whose.ident.name, ended.conn_id)));
+	/* of an attempt that failed it was said that it did, now and then */
+	if (log && kept->opened)
+		ereport(LOG,
+				(errmsg("pool \"%s\": connection " UINT64_FORMAT " (remote process %d) closed",
+						ended.whose.ident.name, ended.conn_id, ended.remote_pid)));
 }
 
 /*

@@ -24,6 +24,7 @@
 
 #include "utils/memutils.h"
 
+#include "shared/events.h"
 #include "wire/wire.h"
 #include "worker/backendkey.h"
 #include "worker/complaint.h"
@@ -189,6 +190,24 @@ note_fatal(EpWalk *walk, int sqlstate)
 		walk->fatal_sqlstate = sqlstate;
 }
 
+/* Is the pool one of which that has not been logged of late? */
+static bool
+may_complain(const EpWalk *walk)
+{
+	EpEventPool whose;
+	int			place;
+
+	LWLockAcquire(&ep_control->registry_lock, LW_SHARED);
+	place = ep_pool_find(&walk->def.key);
+	LWLockRelease(&ep_control->registry_lock);
+	if (place < 0)
+		return false;
+	LWLockAcquire(&ep_pools[place].lock, LW_SHARED);
+	ep_event_pool(&ep_pools[place], &whose);
+	LWLockRelease(&ep_pools[place].lock);
+	return ep_log_limit(&whose, EP_LOG_SLOW_CONNECT) > 0;
+}
+
 /* The worker was in one call for that long: everybody else had to wait. */
 static void
 check_step(EpWalk *walk, uint64 began)
@@ -199,6 +218,8 @@ check_step(EpWalk *walk, uint64 began)
 	if (took <= SLOW_STEP_US)
 		return;
 	walk->slow = true;
+	if (!may_complain(walk))
+		return;
 	initStringInfo(&name);
 	ep_conninfo_name_host(&name, &walk->info.hosts[walk->host],
 						  &walk->info.hosts[walk->host].addresses[walk->address], walk->conn);

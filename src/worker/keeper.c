@@ -369,6 +369,7 @@ ep_keeper_tick(uint64 now_us)
 	if (timer)
 	{
 		ep_upkeep_leases(now_us);
+		ep_activity_tick();
 		if (my_worker == 0)
 		{
 			ep_watchdog_tick();

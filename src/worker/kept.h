@@ -52,6 +52,7 @@ typedef struct EpKept
 	EpCancelKey key;
 	EpCancel   *cancel;			/* requests on their way, or NULL */
 	bool		no_options;		/* settings go as SET */
+	bool		opened;			/* it was fit for use once; what never was is a failed attempt */
 	bool		hung_up;		/* Terminate was sent although somebody has a lease on it */
 	uint64		failed_before;	/* the pool's failed_walks when the walk began */
 	uint64		began_us;		/* when that was */
@@ -144,6 +145,9 @@ extern void ep_sharer_tick(uint64 now_us, bool timer);
 /* sessions.c */
 extern int	ep_sessions_keep(EpPool *pool, uint64 now_us, bool stuck);
 extern void ep_sessions_tick(uint64 now_us, bool timer);
+
+/* activity.c */
+extern void ep_activity_tick(void);
 
 /* watchdog.c */
 extern void ep_watchdog_tick(void);

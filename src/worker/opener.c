@@ -96,6 +96,7 @@ ready(EpKept *kept)
 	log = EP_BOOL(&pool->def.set, EP_S_LOG_CONNECTIONS);
 	ep_event_pool(pool, &whose);
 	LWLockRelease(&pool->lock);
+	kept->opened = true;
 	if (log)
 		ereport(LOG,
 				(errmsg("pool \"%s\": connection " UINT64_FORMAT " opened to host \"%s\", port %d (remote process %d)%s",

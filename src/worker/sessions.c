@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "storage/latch.h"
 
+#include "compat.h"
 #include "shared/events.h"
 #include "worker/kept.h"
 
@@ -130,6 +131,7 @@ typedef struct Strike
 	char		name[EP_LEASE_NAME_SIZE];
 	int64		lease;
 	uint64		conn_id;
+	int			remote_pid;
 	double		limit;			/* seconds */
 	double		held_for;
 	int			procno;
@@ -196,6 +198,7 @@ strike(EpConn *conn, uint64 now_us, uint64 *due_us, Strike *done)
 		strlcpy(done->name, conn->lease_name, sizeof(done->name));
 		done->lease = conn->lease;
 		done->conn_id = conn->conn_id;
+		done->remote_pid = conn->remote_pid;
 		done->limit = EP_NUM(set, done->struck == EP_STRUCK_IDLE ? EP_S_IDLE_IN_SESSION_TIMEOUT : EP_S_SESSION_TIMEOUT);
 		done->held_for = (now_us - conn->leased_us) / 1e6;
 		done->pid = ep_backends[conn->owner].pid;
@@ -211,9 +214,11 @@ report(const Strike *done)
 	const char *what = done->struck == EP_STRUCK_IDLE ? "idle" : "open";
 
 	ereport(LOG,
-			(errmsg("pool \"%s\": session %lld of process %d was rolled back: %s for longer than %g s (%s)",
+			(errcode(done->struck == EP_STRUCK_IDLE ? ERRCODE_IDLE_IN_TRANSACTION_SESSION_TIMEOUT : EP_ERRCODE_SESSION_TIMEOUT),
+			 errmsg("pool \"%s\": session %lld of process %d was rolled back: %s for longer than %g s (%s)",
 					done->whose.ident.name, (long long) done->lease, done->pid, what, done->limit,
-					setting_of(done->struck))));
+					setting_of(done->struck)),
+			 errdetail("Connection %llu, remote process %d.", (unsigned long long) done->conn_id, done->remote_pid)));
 	ep_detail_text(&detail, "reason", setting_of(done->struck));
 	ep_detail_number(&detail, "timeout", done->limit);
 	ep_detail_int(&detail, "lease", done->lease);

@@ -119,7 +119,8 @@ validation_due(const EpPool *pool, const EpConn *conn, uint64 now_us)
 static bool
 look_at_idle(EpPool *pool, uint64 now_us, const EpSizing *sizing)
 {
-	int			ended[ROUND];
+	uint64		ended[ROUND];
+	int			pids[ROUND];
 	const char *reasons[ROUND];
 	char		name[NAMEDATALEN];
 	int			n = 0;
@@ -141,7 +142,8 @@ look_at_idle(EpPool *pool, uint64 now_us, const EpSizing *sizing)
 			reason = sizing->reason;
 		if (reason)
 		{
-			ended[n] = ep_conn_slot(conn);
+			ended[n] = conn->conn_id;
+			pids[n] = conn->remote_pid;
 			reasons[n++] = reason;
 			ep_conn_blame(conn, ep_conn_reason_to_go(pool, conn));
 			ep_conn_blame(conn, reason == sizing->reason ? EP_END_SURPLUS : EP_END_IDLE_TIMEOUT);
@@ -160,8 +162,8 @@ look_at_idle(EpPool *pool, uint64 now_us, const EpSizing *sizing)
 
 	for (int i = 0; i < n; i++)
 		ereport(DEBUG1,
-				(errmsg_internal("pool \"%s\": idle connection in slot %d is ended: %s",
-								 name, ended[i], reasons[i])));
+				(errmsg_internal("pool \"%s\": connection " UINT64_FORMAT " (remote process %d), which is idle, is ended: %s",
+								 name, ended[i], pids[i], reasons[i])));
 	if (n > 0)
 		SetLatch(MyLatch);		/* the next tick closes them, and looks for more */
 	return n < ROUND;
@@ -276,6 +278,7 @@ typedef struct Leak
 	EpLeaseKind kind;
 	int64		lease;
 	uint64		conn_id;
+	int			remote_pid;
 	double		held_for;		/* seconds */
 	int			pid;
 	Oid			role;
@@ -308,6 +311,7 @@ find_leak(EpConn *conn, uint64 now_us, Leak *leak)
 		leak->kind = conn->kind;
 		leak->lease = conn->lease;
 		leak->conn_id = conn->conn_id;
+		leak->remote_pid = conn->remote_pid;
 		leak->held_for = (now_us - conn->leased_us) / 1e6;
 		leak->pid = ep_backends[conn->owner].pid;
 		leak->role = conn->lease_role;
@@ -325,10 +329,10 @@ report_leak(const Leak *leak)
 	ereport(LOG,
 			(errmsg("pool \"%s\": lease %lld has been held for %.3f s by process %d",
 					leak->whose.ident.name, (long long) leak->lease, leak->held_for, leak->pid),
-			 errdetail("Role with OID %u, connection %llu, %s%s%s%s.", leak->role,
+			 errdetail("Role with OID %u, connection %llu, %s%s%s%s. The remote process is %d.", leak->role,
 					   (unsigned long long) leak->conn_id,
 					   leak->kind == EP_KIND_STATEMENT ? "for one statement" : "acquired",
-					   leak->name[0] ? " as \"" : "", leak->name, leak->name[0] ? "\"" : "")));
+					   leak->name[0] ? " as \"" : "", leak->name, leak->name[0] ? "\"" : "", leak->remote_pid)));
 	ep_detail_int(&detail, "lease", leak->lease);
 	ep_detail_number(&detail, "held_for", leak->held_for);
 	ep_detail_int(&detail, "pid", leak->pid);

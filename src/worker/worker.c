@@ -15,7 +15,6 @@
 #include <sys/resource.h>
 
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
@@ -149,6 +148,7 @@ enhanced_pool_worker_main(Datum arg)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	SetConfigOption("application_name", MyBgworkerEntry->bgw_name, PGC_USERSET, PGC_S_SESSION);
 
 	raise_descriptor_limit();
 	ep_loop_init();
@@ -161,8 +161,6 @@ enhanced_pool_worker_main(Datum arg)
 	wake_waiters(worker);
 	if (worker == 0)
 		ep_prewarmer_start();
-	pgstat_report_activity(STATE_IDLE, NULL);
-
 	for (;;)
 	{
 		uint64		now;

@@ -38,6 +38,12 @@ INSERT INTO expected VALUES
   count bigint, sum double precision'),
 ('load_history', 'datname text, pool text, role text, at timestamp with time zone, size integer, active integer, waiting integer,
   queries bigint, avg_query_time double precision'),
+('pool_states', 'datname text, pool text, role text, at timestamp with time zone, size integer, connecting integer,
+  idle integer, active integer, cancelling integer, resetting integer, validating integer, broken integer,
+  closing integer, checking integer, sessions integer, kept integer, waiting integer'),
+('progress', 'datname text, pool text, role text, pid integer, lease bigint, kind text, command text,
+  operations_total integer, operations_running integer, operations_done integer, operations_failed integer,
+  rows bigint, bytes_sent bigint, bytes_received bigint, started_at timestamp with time zone, elapsed double precision'),
 ('events', 'id bigint, at timestamp with time zone, datname text, pool text, role text, kind text, conn_id bigint,
   message text, detail jsonb');
 
@@ -61,7 +67,8 @@ FROM expected ORDER BY view COLLATE "C";
 CREATE ROLE regress_ep_nobody;
 SET ROLE regress_ep_nobody;
 SELECT lives_ok(format('SELECT * FROM enhanced_pool.%I', view), format('reading %s as nobody in particular', view))
-FROM (VALUES ('pools'), ('config'), ('pool_metrics'), ('connection_metrics'), ('leases'), ('waiters'), ('events'), ('latency_histogram'), ('load_history')) AS v(view);
+FROM (VALUES ('pools'), ('config'), ('pool_metrics'), ('connection_metrics'), ('leases'), ('waiters'), ('events'), ('latency_histogram'), ('load_history'),
+  ('pool_states'), ('progress')) AS v(view);
 RESET ROLE;
 
 SELECT * FROM finish();
