@@ -266,10 +266,6 @@ COMMENT ON FUNCTION get_detailed_metrics(text) IS
 'the numbers of one pool, its connections, settings and circuit breaker as one document (durations in seconds)';
 
 --
--- A page that shows them.
---
-
---
 -- What is going on at this moment.
 --
 
@@ -302,7 +298,8 @@ COMMENT ON FUNCTION _pool_states() IS
 CREATE VIEW pool_states AS
   SELECT datname, pool, role, at, size, connecting, idle, active, cancelling, resetting,
          validating, broken, closing, checking, sessions, kept, waiting
-  FROM _pool_states();
+  FROM _pool_states()
+  ORDER BY datname, pool, role;
 
 COMMENT ON VIEW pool_states IS
 'how many connections of each pool are in which state, each row of one moment';
@@ -334,12 +331,17 @@ COMMENT ON FUNCTION _progress() IS
 CREATE VIEW progress AS
   SELECT datname, pool, role, pid, lease, kind, command, operations_total, operations_running,
          operations_done, operations_failed, rows, bytes_sent, bytes_received, started_at, elapsed
-  FROM _progress();
+  FROM _progress()
+  ORDER BY datname, pool, role, pid, lease;
 
 COMMENT ON VIEW progress IS
 'how far operation groups and statements that run at this moment have come';
 
 GRANT SELECT ON pool_states, progress TO PUBLIC;
+
+--
+-- A page that shows it.
+--
 
 CREATE FUNCTION _dashboard_data()
 RETURNS jsonb

@@ -86,13 +86,13 @@ SELECT there();
 
 -- operations at the same time: each on a session, all committed with the local transaction
 BEGIN;
-SELECT operation, pool, success, command, rows FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (30)', 'INSERT INTO moved VALUES (31) RETURNING a']);
+SELECT operation, pool, success, command, rows FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved SELECT 30 FROM pg_sleep(0.5)', 'INSERT INTO moved SELECT 31 FROM pg_sleep(0.5) RETURNING a']);
 SELECT there();
 SELECT kind, count(*), count(DISTINCT conn_id) FROM enhanced_pool.leases WHERE pool = 'tx' AND pid = pg_backend_pid() GROUP BY kind;
 ROLLBACK;
 SELECT there();
 BEGIN;
-SELECT count(*) FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (30)', 'INSERT INTO moved VALUES (31)'], name => 'crew');
+SELECT count(*) FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved SELECT 30 FROM pg_sleep(0.5)', 'INSERT INTO moved SELECT 31 FROM pg_sleep(0.5)'], name => 'crew');
 SELECT kind, name, count(*) FROM enhanced_pool.leases WHERE pool = 'tx' AND pid = pg_backend_pid() GROUP BY kind, name;
 SELECT there();
 COMMIT;
