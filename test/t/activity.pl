@@ -54,11 +54,11 @@ waits_as($worker, 'EnhancedPoolWorkerMain', 'it has nothing to do');
 comes_to($worker, "state = 'idle' AND query = 'pools: 0, connections: 0'", 'and says so');
 
 my $role = $local->safe_psql('postgres', 'SELECT current_user');
-define_pool($local, $remote, 'p', max_size => 3, initial_size => 2, min_size => 2);
+define_pool($local, $remote, 'p', max_size => 3, initial_size => 3, min_size => 3);
 my $session = start_session($local);
 my $pid = $session->query_safe('SELECT pg_backend_pid()');
 $session->query_safe("SELECT enhanced_pool.acquire('p', hold => true) AS lease \\gset");
-comes_to($worker, "state = 'idle' AND query = 'pools: 1, connections: 2, 1 leased, 1 idle; postgres.p:$role'", 'pools and connections');
+comes_to($worker, "state = 'idle' AND query = 'pools: 1, connections: 3, 1 leased, 2 idle; postgres.p:$role'", 'pools and connections');
 
 # one that accepts connections and says nothing
 my $hole = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1') or die "no socket: $!";
@@ -66,7 +66,7 @@ $local->safe_psql('postgres', "CREATE SERVER hole FOREIGN DATA WRAPPER enhanced_
 	  . $hole->sockport . "', connect_timeout '1h', acquire_timeout '0', initial_size '1', min_size '0', health_check_interval '0'); CREATE USER MAPPING FOR CURRENT_USER SERVER hole OPTIONS (user 'x', password 'x')");
 my $waiter = start_session($local);
 begin_query($waiter, "SELECT enhanced_pool.exec('hole', 'SELECT 1')");
-comes_to($worker, "state = 'active' AND query LIKE 'pools: 2, connections: 3, 1 leased, 1 idle, 1 connecting, 1 waited for; %postgres.hole:$role%'", 'what it is doing');
+comes_to($worker, "state = 'active' AND query LIKE 'pools: 2, connections: 4, 1 leased, 2 idle, 1 connecting, 1 waited for; %postgres.hole:$role%'", 'what it is doing');
 ok($local->safe_psql('postgres', "SELECT query_start > backend_start AND state_change >= query_start FROM pg_stat_activity WHERE pid = $worker") eq 't', 'and since when');
 $local->safe_psql('postgres', 'CREATE ROLE nobody LOGIN');
 is($local->safe_psql('postgres', "SET ROLE nobody; SELECT backend_type, query, state FROM pg_stat_activity WHERE pid = $worker"),
@@ -75,7 +75,7 @@ is($local->safe_psql('postgres', "GRANT pg_read_all_stats TO nobody; SET ROLE no
 	't', 'but for who reads all statistics');
 drop_pool($local, 'hole');
 end_query($waiter);
-comes_to($worker, "state = 'idle' AND query = 'pools: 1, connections: 2, 1 leased, 1 idle; postgres.p:$role'", 'all is as before');
+comes_to($worker, "state = 'idle' AND query = 'pools: 1, connections: 3, 1 leased, 2 idle; postgres.p:$role'", 'all is as before');
 close $hole;
 
 # ------------------------------------------------------------------ the sessions
