@@ -488,7 +488,7 @@ check_together(List *options)
  * Checks all options of an object, as the validator gets them: names, values
  * and whether the current user may set them.  catalog tells what kind of object
  * it is.  Raises HV00D for a name, 22023 for a value, 42501 for what is a
- * superuser's to set, 0A000 for what has no effect in this version.
+ * superuser's to set.
  */
 void
 ep_validate_options(List *options, Oid catalog)

@@ -40,8 +40,6 @@ put_pool(EpView *view, const EpPoolIdent *ident, const EpSettings *set, const Ep
 	{
 		const EpSettingDef *setting = &ep_setting_defs[i];
 
-		if (!setting->acts)
-			continue;
 		ep_put_ident(view, ident);
 		ep_put_text(view, setting->name);
 		if (setting->type == EP_TYPE_STRING && !texts_visible)

@@ -55,15 +55,6 @@ remember_source(void **extra, GucSource source)
 }
 
 static bool
-refuse_unsupported(const EpSettingDef *def)
-{
-	GUC_check_errcode(ERRCODE_FEATURE_NOT_SUPPORTED);
-	GUC_check_errmsg("setting \"%s\" is not supported yet", def->name);
-	GUC_check_errhint("Leave it at its default value.");
-	return false;
-}
-
-static bool
 check_number(EpSettingId id, double value, void **extra, GucSource source)
 {
 	const EpSettingDef *def = &ep_setting_defs[id];
@@ -76,8 +67,6 @@ check_number(EpSettingId id, double value, void **extra, GucSource source)
 		GUC_check_errdetail("%s", range);
 		return false;
 	}
-	if (!def->acts && value != def->boot)
-		return refuse_unsupported(def);
 	return remember_source(extra, source);
 }
 
@@ -103,8 +92,6 @@ check_text(EpSettingId id, const char *value, void **extra, GucSource source)
 		GUC_check_errdetail("%s", complaint);
 		return false;
 	}
-	if (!def->acts && strcmp(value, def->boot_text) != 0)
-		return refuse_unsupported(def);
 	return remember_source(extra, source);
 }
 

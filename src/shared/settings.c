@@ -46,14 +46,13 @@ static const struct config_enum_entry reset_values[] = {
 #define ZERO		1			/* 0 is allowed */
 #define SESSION		2			/* may be set by SET */
 #define SERVER_ONLY	4			/* not on a user mapping */
-#define ACTS		8			/* takes effect; otherwise only the default is accepted */
 
 #define ROW(setting, label, kind, dflt, dflt_text, lo, hi, flags, list, measure, about) \
 	[setting] = { \
 		.id = setting, .name = label, .type = kind, .boot = dflt, .boot_text = dflt_text, \
 		.min = lo, .max = hi, .zero_ok = ((flags) & ZERO) != 0, \
 		.session = ((flags) & SESSION) != 0, .server_only = ((flags) & SERVER_ONLY) != 0, \
-		.acts = ((flags) & ACTS) != 0, .values = list, .unit = measure, .description = about \
+		.values = list, .unit = measure, .description = about \
 	}
 
 #define COUNT(id, name, boot, min, max, flags, about) \
@@ -70,91 +69,91 @@ static const struct config_enum_entry reset_values[] = {
 	ROW(id, name, EP_TYPE_STRING, 0, boot, 0, 0, flags, NULL, NULL, about)
 
 const EpSettingDef ep_setting_defs[EP_NSETTINGS] = {
-	COUNT(EP_S_INITIAL_SIZE, "initial_size", 5, 0, MAX_COUNT, ZERO | ACTS,
+	COUNT(EP_S_INITIAL_SIZE, "initial_size", 5, 0, MAX_COUNT, ZERO,
 		  "Connections opened when a pool is first used."),
-	COUNT(EP_S_MIN_SIZE, "min_size", 2, 0, MAX_COUNT, ZERO | ACTS,
+	COUNT(EP_S_MIN_SIZE, "min_size", 2, 0, MAX_COUNT, ZERO,
 		  "Connections that idle expiry leaves open."),
-	COUNT(EP_S_MAX_SIZE, "max_size", 20, 1, MAX_COUNT, ACTS,
+	COUNT(EP_S_MAX_SIZE, "max_size", 20, 1, MAX_COUNT, 0,
 		  "Most connections of a pool."),
-	COUNT(EP_S_MAX_OVERFLOW, "max_overflow", 0, 0, MAX_COUNT, ZERO | ACTS,
+	COUNT(EP_S_MAX_OVERFLOW, "max_overflow", 0, 0, MAX_COUNT, ZERO,
 		  "Connections beyond max_size when all are busy, closed when released."),
-	COUNT(EP_S_TARGET_FREE_CONNECTIONS, "target_free_connections", 3, 0, MAX_COUNT, ZERO | ACTS,
+	COUNT(EP_S_TARGET_FREE_CONNECTIONS, "target_free_connections", 3, 0, MAX_COUNT, ZERO,
 		  "Idle connections that scaling keeps ready beside those in use."),
-	COUNT(EP_S_MAX_SERVER_CONNECTIONS, "max_server_connections", 0, 0, MAX_COUNT, ZERO | SERVER_ONLY | ACTS,
+	COUNT(EP_S_MAX_SERVER_CONNECTIONS, "max_server_connections", 0, 0, MAX_COUNT, ZERO | SERVER_ONLY,
 		  "Most connections of all pools of one server."),
-	DURATION(EP_S_IDLE_TIMEOUT, "idle_timeout", 300, ZERO | ACTS,
+	DURATION(EP_S_IDLE_TIMEOUT, "idle_timeout", 300, ZERO,
 			 "Closes a connection that is idle for longer than this."),
-	DURATION(EP_S_MAX_LIFETIME, "max_lifetime", 3600, ZERO | ACTS,
+	DURATION(EP_S_MAX_LIFETIME, "max_lifetime", 3600, ZERO,
 			 "Closes a connection that is older than this."),
-	DURATION(EP_S_CONNECT_TIMEOUT, "connect_timeout", 10, ZERO | ACTS,
+	DURATION(EP_S_CONNECT_TIMEOUT, "connect_timeout", 10, ZERO,
 			 "Time allowed for one attempt to connect to one address."),
-	DURATION(EP_S_ACQUIRE_TIMEOUT, "acquire_timeout", 30, ZERO | SESSION | ACTS,
+	DURATION(EP_S_ACQUIRE_TIMEOUT, "acquire_timeout", 30, ZERO | SESSION,
 			 "Longest wait for a connection."),
-	DURATION(EP_S_QUERY_TIMEOUT, "query_timeout", 0, ZERO | SESSION | ACTS,
+	DURATION(EP_S_QUERY_TIMEOUT, "query_timeout", 0, ZERO | SESSION,
 			 "Time allowed for one remote statement."),
-	COUNT(EP_S_MAX_WAITING, "max_waiting", 0, 0, 100000, ZERO | ACTS,
+	COUNT(EP_S_MAX_WAITING, "max_waiting", 0, 0, 100000, ZERO,
 		  "Most backends that wait for one pool at once."),
-	COUNT(EP_S_RETRY_ATTEMPTS, "retry_attempts", 3, 1, 1000, SESSION | ACTS,
+	COUNT(EP_S_RETRY_ATTEMPTS, "retry_attempts", 3, 1, 1000, SESSION,
 		  "Failed attempts to connect after which a waiting backend gives up."),
-	DURATION(EP_S_RETRY_BACKOFF, "retry_backoff", 1, ZERO | SESSION | ACTS,
+	DURATION(EP_S_RETRY_BACKOFF, "retry_backoff", 1, ZERO | SESSION,
 			 "Pause after a failed attempt to connect; it doubles with each failure."),
-	CHOICE(EP_S_STRATEGY, "strategy", EP_STRATEGY_BALANCED, strategy_values, ACTS,
+	CHOICE(EP_S_STRATEGY, "strategy", EP_STRATEGY_BALANCED, strategy_values, 0,
 		   "What a pool is tuned for."),
-	SWITCH(EP_S_DYNAMIC_SCALING_ENABLED, "dynamic_scaling_enabled", 1, ACTS,
+	SWITCH(EP_S_DYNAMIC_SCALING_ENABLED, "dynamic_scaling_enabled", 1, 0,
 		   "Adapts the number of connections to the load."),
-	RATIO(EP_S_SCALE_UP_THRESHOLD, "scale_up_threshold", 0.8, ZERO | ACTS,
+	RATIO(EP_S_SCALE_UP_THRESHOLD, "scale_up_threshold", 0.8, ZERO,
 		  "Share of leased connections above which a pool grows."),
-	RATIO(EP_S_SCALE_DOWN_THRESHOLD, "scale_down_threshold", 0.3, ZERO | ACTS,
+	RATIO(EP_S_SCALE_DOWN_THRESHOLD, "scale_down_threshold", 0.3, ZERO,
 		  "Share of leased connections below which a pool shrinks."),
-	DURATION(EP_S_SCALING_COOL_DOWN, "scaling_cool_down", 30, ZERO | ACTS,
+	DURATION(EP_S_SCALING_COOL_DOWN, "scaling_cool_down", 30, ZERO,
 			 "Shortest time between scalings of a pool in opposite directions."),
-	DURATION(EP_S_VALIDATION_INTERVAL, "validation_interval", 60, ZERO | ACTS,
+	DURATION(EP_S_VALIDATION_INTERVAL, "validation_interval", 60, ZERO,
 			 "Validates an idle connection that was not used for this long."),
-	TEXT(EP_S_VALIDATION_QUERY, "validation_query", "SELECT 1", ACTS,
+	TEXT(EP_S_VALIDATION_QUERY, "validation_query", "SELECT 1", 0,
 		 "Query that validates an idle connection."),
-	DURATION(EP_S_HEALTH_CHECK_INTERVAL, "health_check_interval", 10, ZERO | ACTS,
+	DURATION(EP_S_HEALTH_CHECK_INTERVAL, "health_check_interval", 10, ZERO,
 			 "Makes a test connection when nothing else succeeded for this long."),
-	COUNT(EP_S_CIRCUIT_BREAKER_THRESHOLD, "circuit_breaker_threshold", 5, 1, MAX_COUNT, ZERO | ACTS,
+	COUNT(EP_S_CIRCUIT_BREAKER_THRESHOLD, "circuit_breaker_threshold", 5, 1, MAX_COUNT, ZERO,
 		  "Consecutive failures that open the circuit breaker."),
-	DURATION(EP_S_CIRCUIT_BREAKER_RECOVERY, "circuit_breaker_recovery", 30, ACTS,
+	DURATION(EP_S_CIRCUIT_BREAKER_RECOVERY, "circuit_breaker_recovery", 30, 0,
 			 "Time until an open circuit breaker lets a trial through."),
-	SWITCH(EP_S_FAILOVER_ENABLED, "failover_enabled", 1, ACTS,
+	SWITCH(EP_S_FAILOVER_ENABLED, "failover_enabled", 1, 0,
 		   "Replaces connections to a host that is no longer the wanted one."),
-	CHOICE(EP_S_RESET, "reset", EP_RESET_AUTO, reset_values, ACTS,
+	CHOICE(EP_S_RESET, "reset", EP_RESET_AUTO, reset_values, 0,
 		   "When a connection is reset before it is used again."),
-	TEXT(EP_S_RESET_QUERY, "reset_query", "DISCARD ALL", ACTS,
+	TEXT(EP_S_RESET_QUERY, "reset_query", "DISCARD ALL", 0,
 		 "Query that resets a connection."),
-	TEXT(EP_S_CONNECT_QUERY, "connect_query", "", ACTS,
+	TEXT(EP_S_CONNECT_QUERY, "connect_query", "", 0,
 		 "Query that is run on each new connection and after each reset."),
-	TEXT(EP_S_PROPAGATE_SETTINGS, "propagate_settings", "", ACTS,
+	TEXT(EP_S_PROPAGATE_SETTINGS, "propagate_settings", "", 0,
 		 "Local settings that the remote server gets before each statement."),
-	SWITCH(EP_S_AUTOCOMMIT, "autocommit", 1, ACTS,
+	SWITCH(EP_S_AUTOCOMMIT, "autocommit", 1, 0,
 		   "Commits each statement on the remote server at once."),
-	COUNT(EP_S_STATEMENT_CACHE_SIZE, "statement_cache_size", 100, 1, MAX_COUNT, ZERO | ACTS,
+	COUNT(EP_S_STATEMENT_CACHE_SIZE, "statement_cache_size", 100, 1, MAX_COUNT, ZERO,
 		  "Prepared statements kept on one connection."),
-	COUNT(EP_S_MIN_SESSIONS, "min_sessions", 0, 0, MAX_COUNT, ZERO | ACTS,
+	COUNT(EP_S_MIN_SESSIONS, "min_sessions", 0, 0, MAX_COUNT, ZERO,
 		  "Connections kept for sessions."),
-	COUNT(EP_S_MAX_SESSIONS, "max_sessions", 0, 0, MAX_COUNT, ZERO | ACTS,
+	COUNT(EP_S_MAX_SESSIONS, "max_sessions", 0, 0, MAX_COUNT, ZERO,
 		  "Most sessions open at once."),
-	COUNT(EP_S_TARGET_FREE_SESSIONS, "target_free_sessions", 0, 0, MAX_COUNT, ZERO | ACTS,
+	COUNT(EP_S_TARGET_FREE_SESSIONS, "target_free_sessions", 0, 0, MAX_COUNT, ZERO,
 		  "Spare connections kept ready for sessions."),
-	DURATION(EP_S_SESSION_IDLE_TIMEOUT, "session_idle_timeout", 60, ZERO | ACTS,
+	DURATION(EP_S_SESSION_IDLE_TIMEOUT, "session_idle_timeout", 60, ZERO,
 			 "Gives back a connection kept for sessions that is unused for longer than this."),
-	DURATION(EP_S_SESSION_MAX_LIFETIME, "session_max_lifetime", 1800, ZERO | ACTS,
+	DURATION(EP_S_SESSION_MAX_LIFETIME, "session_max_lifetime", 1800, ZERO,
 			 "Gives back a connection kept for sessions that is older than this."),
-	DURATION(EP_S_IDLE_IN_SESSION_TIMEOUT, "idle_in_session_timeout", 0, ZERO | ACTS,
+	DURATION(EP_S_IDLE_IN_SESSION_TIMEOUT, "idle_in_session_timeout", 0, ZERO,
 			 "Ends an open session that is idle for longer than this."),
-	DURATION(EP_S_SESSION_TIMEOUT, "session_timeout", 0, ZERO | ACTS,
+	DURATION(EP_S_SESSION_TIMEOUT, "session_timeout", 0, ZERO,
 			 "Ends a session that is open for longer than this."),
-	DURATION(EP_S_LEAK_DETECTION_THRESHOLD, "leak_detection_threshold", 0, ZERO | ACTS,
+	DURATION(EP_S_LEAK_DETECTION_THRESHOLD, "leak_detection_threshold", 0, ZERO,
 			 "Reports a lease that is held for longer than this."),
-	SWITCH(EP_S_LOG_CONNECTIONS, "log_connections", 0, ACTS,
+	SWITCH(EP_S_LOG_CONNECTIONS, "log_connections", 0, 0,
 		   "Logs each connection that is opened or closed."),
-	SWITCH(EP_S_STATS_ENABLED, "stats_enabled", 1, ACTS,
+	SWITCH(EP_S_STATS_ENABLED, "stats_enabled", 1, 0,
 		   "Counts and times what sessions do."),
-	DURATION(EP_S_STATS_EMIT_INTERVAL, "stats_emit_interval", 60, ZERO | ACTS,
+	DURATION(EP_S_STATS_EMIT_INTERVAL, "stats_emit_interval", 60, ZERO,
 			 "How often a line of statistics is logged."),
-	TEXT(EP_S_APPLICATION_NAME, "application_name", "enhanced_pool/%S", ACTS,
+	TEXT(EP_S_APPLICATION_NAME, "application_name", "enhanced_pool/%S", 0,
 		 "Name of the connections on the remote server."),
 };
 
@@ -235,15 +234,6 @@ ep_setting_text_may_be_empty(const EpSettingDef *def)
 }
 
 static void
-raise_unsupported(const EpSettingDef *def)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("setting \"%s\" is not supported yet", def->name),
-			 errhint("Leave it at its default value.")));
-}
-
-static void
 raise_invalid(const EpSettingDef *def, const char *value)
 {
 	char		range[256];
@@ -318,16 +308,14 @@ ep_setting_valid(const EpSettingDef *def, const char *value)
 	if (def->type == EP_TYPE_STRING)
 		return strlen(value) <= EP_TEXTS_SIZE - 2 &&
 			(value[0] != '\0' || ep_setting_text_may_be_empty(def)) &&
-			ep_setting_text_has_meaning(def, value, complaint, sizeof(complaint)) &&
-			(def->acts || strcmp(value, def->boot_text) == 0);
-	return parse_number(def, value, &result) && ep_setting_in_range(def, result) &&
-		(def->acts || result == def->boot);
+			ep_setting_text_has_meaning(def, value, complaint, sizeof(complaint));
+	return parse_number(def, value, &result) && ep_setting_in_range(def, result);
 }
 
 /*
  * The value of a setting that is no text: durations in seconds, booleans 0/1,
  * enums their index.  Raises 22023 for a value that is malformed or out of
- * range, 0A000 for a valid one that has no effect in this version.
+ * range.
  */
 double
 ep_setting_parse(const EpSettingDef *def, const char *value)
@@ -337,8 +325,6 @@ ep_setting_parse(const EpSettingDef *def, const char *value)
 	Assert(def->type != EP_TYPE_STRING);
 	if (!parse_number(def, value, &result) || !ep_setting_in_range(def, result))
 		raise_invalid(def, value);
-	if (!def->acts && result != def->boot)
-		raise_unsupported(def);
 	return result;
 }
 
@@ -363,8 +349,6 @@ ep_setting_check_text(const EpSettingDef *def, const char *value)
 				 errmsg("invalid value for setting \"%s\": \"%s\"", def->name,
 						strlen(value) > 200 ? "(too long)" : value),
 				 errdetail("%s", complaint)));
-	if (!def->acts && strcmp(value, def->boot_text) != 0)
-		raise_unsupported(def);
 }
 
 /* One value as text, palloc'd, in the form in which it can be set again. */

@@ -135,7 +135,6 @@ typedef struct EpSettingDef
 	bool		zero_ok;		/* 0 is allowed (off, or a plain number) */
 	bool		session;		/* may be set by SET as well (PGC_USERSET) */
 	bool		server_only;	/* not on a user mapping (HV00D) */
-	bool		acts;			/* false: only the default value is accepted (0A000) */
 	const struct config_enum_entry *values; /* EP_TYPE_ENUM */
 	const char *unit;			/* for the view config: "s" or NULL */
 	const char *description;
