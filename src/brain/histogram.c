@@ -79,7 +79,10 @@ ep_percentile(const uint64 *counts, double part)
 	if (bucket == EP_NBUCKETS - 1)
 		return (double) ep_bucket_lower(bucket);
 
-	/* values are whole numbers: the largest of a bucket is one less than its upper bound */
+	/*
+	 * values are whole numbers: the largest of a bucket is one less than its
+	 * upper bound
+	 */
 	place = ((double) (rank - before) - 0.5) / (double) counts[bucket];
 	return (double) ep_bucket_lower(bucket) +
 		place * (double) (ep_bucket_upper(bucket) - ep_bucket_lower(bucket) - 1);
