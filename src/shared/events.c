@@ -323,7 +323,7 @@ ep_events_flush(EpPool *pool, uint64 now_us)
 		if (burst_defs[i].reason)
 			ep_detail_text(&detail, "reason", burst_defs[i].reason);
 		ep_detail_int(&detail, "count", count);
-		ep_event_of(&whose, burst_defs[i].kind, 0, &detail, "%s, %u times%s%s", burst_defs[i].message, count,
+		ep_event_of(&whose, burst_defs[i].kind, 0, &detail, "%s, %u time%s%s%s", burst_defs[i].message, count, count == 1 ? "" : "s",
 					error[0] != '\0' ? ", at last: " : "", error);
 	}
 }

@@ -347,6 +347,8 @@ note_failed(const EpKept *kept, const EpEventPool *whose, const EpFailure *failu
 	EpDetail	detail = {0};
 
 	ep_detail_text(&detail, "sqlstate", unpack_sql_state(failure->sqlstate));
+	if (failure->said && failure->said[0] != '\0')
+		ep_detail_text(&detail, "remote_sqlstate", failure->said);
 	if (probe)
 	{
 		ep_event_of(whose, EP_EVENT_HEALTH_FAILED, 0, &detail, "%s", failure->error);

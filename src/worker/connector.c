@@ -70,6 +70,7 @@ struct EpWalk
 	bool		can_mend;		/* some failure may be gone the next time */
 	bool		full;			/* a server had no connection left: 53300 */
 	bool		denied;			/* a server refused the authentication: class 28 */
+	char		said[6];		/* the SQLSTATE that a server last refused with, or empty */
 	int			fatal_sqlstate; /* of the first that will not, 0: none */
 	const char *hint;
 	bool		slow;
@@ -138,6 +139,7 @@ deliver_failure(EpWalk *walk)
 	result.sqlstate = result.fatal ? walk->fatal_sqlstate : ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
 	result.full = walk->full;
 	result.denied = walk->denied;
+	result.said = walk->said;
 	result.hint = walk->hint;
 	ep_complaint_make_valid(walk->errors.data, walk->def.encoding);
 	result.error = walk->errors.data;
@@ -356,6 +358,8 @@ note_failure(EpWalk *walk, bool at_once)
 
 	walk->full |= strcmp(sqlstate, "53300") == 0;
 	walk->denied |= strncmp(sqlstate, "28", 2) == 0;
+	if (sqlstate[0] != '\0')
+		strlcpy(walk->said, sqlstate, sizeof(walk->said));
 
 	/* these come after authentication; what failed then is target_session_attrs */
 	address->wrong_role = PQparameterStatus(walk->conn, "server_version") != NULL;

@@ -68,6 +68,7 @@ typedef struct EpFailure
 	bool		slow;			/* kept the worker from its loop */
 	bool		full;			/* the remote takes no more connections */
 	bool		denied;			/* it refused this user */
+	const char *said;			/* the SQLSTATE with which it did, empty or NULL: none */
 	bool		local;			/* the trouble is on this side */
 	const char *error;			/* host by host */
 	const char *hint;			/* or NULL */

@@ -220,7 +220,7 @@ walked(void *arg, EpWalkResult *result)
 	{
 		EpFailure	failure = {
 			.sqlstate = result->sqlstate, .fatal = result->fatal, .slow = result->slow,
-			.full = result->full, .denied = result->denied,
+			.full = result->full, .denied = result->denied, .said = result->said,
 			.error = result->error, .hint = result->hint
 		};
 

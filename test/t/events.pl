@@ -230,10 +230,15 @@ $local->poll_query_until('postgres', q{SELECT sum((detail->>'count')::int) = (SE
 	FROM enhanced_pool.events WHERE pool = 'b' AND kind = 'connect_failed'});
 is( $local->safe_psql('postgres', q{SELECT sum((detail->>'count')::int) = (SELECT connection_errors FROM enhanced_pool.pool_metrics WHERE pool = 'b'),
 	  bool_and(detail->>'sqlstate' = '08001' AND message LIKE 'host "%", port %: %'
-	    OR message LIKE 'could not connect, % times, at last: host "%", port %: %') FROM enhanced_pool.events
+	    OR message LIKE 'could not connect, % time%, at last: host "%", port %: %') FROM enhanced_pool.events
 	  WHERE pool = 'b' AND kind = 'connect_failed'}),
 	't|t', 'connect_failed: as many as in pool_metrics')
   or diag($local->safe_psql('postgres', q{SELECT * FROM enhanced_pool.events WHERE pool = 'b' ORDER BY id}));
+define_pool($local, $remote, 'nowhere', dbname => 'nowhere', health_check_interval => 0, retry_attempts => 1);
+isnt(scalar($local->psql('postgres', q{SELECT enhanced_pool.exec('nowhere', 'SELECT 1')})), 0, 'a database that is not there');
+is($local->safe_psql('postgres', q{SELECT DISTINCT detail->>'sqlstate', detail->>'remote_sqlstate' FROM enhanced_pool.events
+	WHERE pool = 'nowhere' AND kind = 'connect_failed' AND detail ? 'sqlstate'}), '08001|3D000', 'what the remote said is there');
+drop_pool($local, 'nowhere');
 is( $local->safe_psql('postgres', q{SELECT detail->>'reason', detail->>'failures', (detail->>'next_try_in')::float8 BETWEEN 0.1 AND 0.3, message LIKE 'circuit breaker opened: host %'
 	FROM enhanced_pool.events WHERE pool = 'b' AND kind = 'breaker_open' ORDER BY id LIMIT 1}),
 	'failures|3|t|t', 'breaker_open');
