@@ -18,6 +18,8 @@
  *		waits for anything else while holding it.
  *
  *		So is EpRecord (stats.h), which has one place for each pool.
+ *		The view pool_states alone holds it for longer, for as long as it takes
+ *		to look at all slots.
  *
  *	EpControl.cap_lock (one LWLock)	the right to make the number of connections
  *		of a server's pools larger (EpPool.size of all that have its database and
