@@ -61,5 +61,5 @@ measure_breaker()
 	wait "$pgbench" 2>/dev/null || :
 	printf '\nCircuit breaker, %d sessions that each knock 20 times a second: the remote server is stopped for %d s and started, %d times\n' \
 		"$knockers" "$seconds" "$rounds"
-	awk -f "$bench/breaker.awk" "$T/outages"
+	awk -f "$bench/median.awk" -f "$bench/breaker.awk" "$T/outages"
 }

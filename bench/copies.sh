@@ -77,7 +77,7 @@ measure_copy()
 		done
 	done
 	for direction in to from; do
-		awk -v section="copy_$direction" -v members="$copy_ways" -v rows="$bulk_rows" -f "$bench/report.awk" \
+		awk -v section="copy_$direction" -v members="$copy_ways" -v rows="$bulk_rows" -f "$bench/median.awk" -f "$bench/report.awk" \
 			"$bench/reach.tsv" "$T/samples"
 	done
 }

@@ -2,20 +2,6 @@
 # faster enhanced_pool is than each peer. Input: reach.tsv, then the samples
 # (section, peer, round, milliseconds per call or seconds of the bulk read).
 
-function median(list, n,    i, j, t, s) {
-	for (i = 1; i <= n; i++)
-		s[i] = list[i]
-	for (i = 2; i <= n; i++) {
-		t = s[i]
-		for (j = i - 1; j >= 1 && s[j] > t; j--)
-			s[j + 1] = s[j]
-		s[j + 1] = t
-	}
-	low = s[1]
-	high = s[n]
-	return n % 2 ? s[(n + 1) / 2] : (s[n / 2] + s[n / 2 + 1]) / 2
-}
-
 # Fills figure[] and spread[] of a peer; in the section of fresh sessions what
 # counts is what a round's call took beyond that round's bare connect.
 function evaluate(peer,    r, n, list, base) {

@@ -2,17 +2,6 @@
 # rounds. Input: a line for each window, either strategy, work, clients and six
 # figures, or work, size (or "dynamic"), calls a second, and connections at the end.
 
-function median(key,    n, i, j, t, s) {
-	n = split(list[key], s, " ")
-	for (i = 2; i <= n; i++) {
-		t = s[i] + 0
-		for (j = i - 1; j >= 1 && s[j] + 0 > t; j--)
-			s[j + 1] = s[j]
-		s[j + 1] = t
-	}
-	return n % 2 ? s[(n + 1) / 2] + 0 : (s[n / 2] + s[n / 2 + 1]) / 2
-}
-
 {
 	label = NF == 9 ? $1 " " $2 " " $3 : $1 " " $2
 	if (!(label in seen)) {
@@ -26,16 +15,16 @@ function median(key,    n, i, j, t, s) {
 # A row of waits.
 function strategy(label,    part, ratio, wanted) {
 	split(label, part, " ")
-	ratio = median(label SUBSEP 8)
+	ratio = median_of(list[label SUBSEP 8])
 	wanted = part[1] == "balanced" || part[1] == "low_latency" ? sprintf("wanted: < 3: %s", ratio < 3 ? "reached" : "not reached") : ""
-	printf "  %-17s %-6s %7s %9.0f %9.3f %9.3f %9.3f %8.0f%% %14.1f  %s\n", part[1], part[2], part[3], median(label SUBSEP 4), \
-		median(label SUBSEP 5), median(label SUBSEP 6), median(label SUBSEP 7), median(label SUBSEP 9), ratio, wanted
+	printf "  %-17s %-6s %7s %9.0f %9.3f %9.3f %9.3f %8.0f%% %14.1f  %s\n", part[1], part[2], part[3], median_of(list[label SUBSEP 4]), \
+		median_of(list[label SUBSEP 5]), median_of(list[label SUBSEP 6]), median_of(list[label SUBSEP 7]), median_of(list[label SUBSEP 9]), ratio, wanted
 }
 
 # A size, or the end of the line of a kind of work.
 function size(label,    part, value) {
 	split(label, part, " ")
-	value = median(label SUBSEP 3)
+	value = median_of(list[label SUBSEP 3])
 	if (part[1] != work)
 		printf "  %-6s", part[1]
 	if (part[1] != work)
@@ -49,7 +38,7 @@ function size(label,    part, value) {
 		}
 		return
 	}
-	printf "\n         dynamic: %.0f with %.0f connections", value, median(label SUBSEP 4)
+	printf "\n         dynamic: %.0f with %.0f connections", value, median_of(list[label SUBSEP 4])
 	if (best > 0)
 		printf ", %.0f %% of the best fixed size (%s); wanted: >= 95: %s", 100 * value / best, best_size, (value >= 0.95 * best ? "reached" : "not reached")
 	printf "\n"

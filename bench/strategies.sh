@@ -94,7 +94,7 @@ measure_strategy()
 	done
 	printf '\nStrategies, %d connections: how long an acquire waits (those that waited for nothing included), ms; medians over %d rounds\n' \
 		"$pool_size" "$self_rounds"
-	awk -f "$bench/strategies.awk" "$T/strategies/samples"
+	awk -f "$bench/median.awk" -f "$bench/strategies.awk" "$T/strategies/samples"
 }
 
 # The mean of the last seconds of a run, calls a second.
@@ -149,5 +149,5 @@ measure_dynamic()
 		done
 	done
 	printf '\nDynamic beside fixed sizes, %d clients: calls a second, medians over %d rounds\n' "$clients" "$self_rounds"
-	awk -f "$bench/strategies.awk" "$T/strategies/sizes"
+	awk -f "$bench/median.awk" -f "$bench/strategies.awk" "$T/strategies/sizes"
 }

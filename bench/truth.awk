@@ -2,21 +2,10 @@
 # milliseconds of a statement, those measured by pgbench, by the pool with its number of
 # statements, and by the remote server with its own.
 
-function median(key,    n, i, j, t, s) {
-	n = split(list[key], s, " ")
-	for (i = 2; i <= n; i++) {
-		t = s[i] + 0
-		for (j = i - 1; j >= 1 && s[j] + 0 > t; j--)
-			s[j + 1] = s[j]
-		s[j + 1] = t
-	}
-	return n % 2 ? s[(n + 1) / 2] + 0 : (s[n / 2] + s[n / 2 + 1]) / 2
-}
-
 # One line of those who have measured it, too.
 function compare(ms, who, key,    other, off) {
-	other = median(ms SUBSEP key)
-	off = 100 * (median(ms SUBSEP "pool") / other - 1)
+	other = median_of(list[ms SUBSEP key])
+	off = 100 * (median_of(list[ms SUBSEP "pool"]) / other - 1)
 	printf "  pg_sleep of %2d ms  %-22s %9.3f %+8.1f%%  wanted: within %s %%: %s\n", ms, who, other, off, within, \
 		(off <= within + 0 && off >= -within ? "reached" : "not reached")
 }
@@ -46,7 +35,7 @@ END {
 	printf "\nTimes of the views against those of others, %d statements by 8 clients, ms a statement\n", statements
 	printf "  %-18s %-22s %9s %9s\n", "statement", "measured by", "ms", "pool is off by"
 	for (i = 1; i <= sizes; i++) {
-		printf "  pg_sleep of %2d ms  %-22s %9.3f\n", order[i], "pool_metrics", median(order[i] SUBSEP "pool")
+		printf "  pg_sleep of %2d ms  %-22s %9.3f\n", order[i], "pool_metrics", median_of(list[order[i] SUBSEP "pool"])
 		compare(order[i], "pgbench", "pgbench")
 		compare(order[i], "pg_stat_statements", "remote")
 	}

@@ -50,5 +50,5 @@ measure_truth()
 			fi
 		done
 	done
-	awk -v statements=$((8 * truth_calls)) -f "$bench/truth.awk" "$bench/reach.tsv" "$T/truth"
+	awk -v statements=$((8 * truth_calls)) -f "$bench/median.awk" -f "$bench/truth.awk" "$bench/reach.tsv" "$T/truth"
 }

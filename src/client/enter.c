@@ -165,12 +165,19 @@ drop_command(EpLease *lease, const EpMessage *msg)
 	ep_session_confirm(lease);
 }
 
+/* Something is said beside the answer: that holds whoever wants the rest. */
+static void
+drop_async(EpLease *lease, const EpMessage *msg)
+{
+	EpTurn		turn = {.lease = lease, .conn = &ep_conns[lease->slot], .wire = &lease->desc->wire};
+
+	(void) ep_turn_take_async(&turn, msg);
+}
+
 /* One message of an answer that nobody wants, but for what it says about a session. */
 static void
 drop_message(EpLease *lease, const EpMessage *msg)
 {
-	EpTurn		turn = {.lease = lease, .conn = &ep_conns[lease->slot], .wire = &lease->desc->wire};
-
 	switch (msg->type)
 	{
 		case 'Z':
@@ -181,7 +188,7 @@ drop_message(EpLease *lease, const EpMessage *msg)
 			break;
 		case 'A':
 		case 'S':
-			(void) ep_turn_take_async(&turn, msg);
+			drop_async(lease, msg);
 			break;
 		case 'C':
 			drop_command(lease, msg);

@@ -18,8 +18,9 @@
  *		waits for anything else while holding it.
  *
  *		So is EpRecord (stats.h), which has one place for each pool.
- *		The view pool_states alone holds it for longer, for as long as it takes
- *		to look at all slots.
+ *		Some views hold it for longer, for as long as it takes to copy
+ *		histograms and history or to look at all slots (views_metrics.c,
+ *		views_times.c, views_states.c).
  *
  *	EpControl.cap_lock (one LWLock)	the right to make the number of connections
  *		of a server's pools larger (EpPool.size of all that have its database and

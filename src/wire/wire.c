@@ -430,6 +430,19 @@ ep_wire_shrink(EpWire *wire)
 /* ------------------------------------------------- an exchange handed over */
 
 /*
+ * Would who comes next have to know what that message says?  Of it have bytes
+ * are there, with its whole header, and they are no more than it has: of a
+ * report that has come in part nobody will see the whole.
+ */
+static bool
+says_what_matters(const char *message, size_t have)
+{
+	EpMessage	msg = {.type = message[0], .data = message + HEADER_SIZE, .len = (uint32) (have - HEADER_SIZE)};
+
+	return ep_message_garbles(&msg);
+}
+
+/*
  * Describe, for whoever takes over the socket, where in the stream of
  * messages this process stopped reading: walk over what was received but not
  * looked at, count down the Syncs that it answers, and note how much of the
@@ -455,11 +468,9 @@ ep_wire_leave_unfinished(const EpWire *wire, int syncs, EpUnfinished *out)
 	{
 		const char *p = wire->in + at;
 		uint32		len = message_length(p);
-		EpMessage	msg = {.type = p[0], .data = p + HEADER_SIZE};
 
-		/* of a report that has come in part nobody will see the whole */
-		msg.len = Min(len, wire->in_end - at - 1) - 4;
-		if (!known_type(p[0]) || len < 4 || len > EP_MAX_MESSAGE || ep_message_garbles(&msg))
+		if (!known_type(p[0]) || len < 4 || len > EP_MAX_MESSAGE ||
+			says_what_matters(p, Min((size_t) len + 1, wire->in_end - at)))
 		{
 			out->skip = PG_UINT32_MAX;
 			out->syncs = syncs;
