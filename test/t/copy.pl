@@ -290,16 +290,16 @@ sub peak_memory
 	return $text =~ /^VmHWM:\s+(\d+) kB/m ? $1 : die 'no VmHWM';
 }
 
-# Twenty times more rows take no more memory; a buffer of them would be 100 MB.
+# A hundred times more rows take no more memory; a buffer of them would be 500 MB.
 $session->query_safe("SELECT enhanced_pool.copy_to('one', 'target', 'SELECT g, g::text FROM generate_series(1, 100000) g')");
 $session->query_safe("SELECT enhanced_pool.copy_from('one', 'SELECT g, g::text FROM generate_series(1, 100000) g', 'source')");
 my $peak = peak_memory();
-is($session->query_safe("SELECT enhanced_pool.copy_to('one', 'target', 'SELECT g, g::text FROM generate_series(1, 2000000) g')"),
-	'2000000', 'two million rows there');
+is($session->query_safe("SELECT enhanced_pool.copy_to('one', 'target', 'SELECT g, g::text FROM generate_series(1, 10000000) g')"),
+	'10000000', 'ten million rows there');
 cmp_ok(peak_memory() - $peak, '<', 20000, 'in the same memory');
 # buffers of tables count in VmHWM as they are touched: leave them out
 $peak = peak_memory();
-is($session->query_safe("SELECT enhanced_pool.copy_from('one', 'SELECT id, v FROM target', 'source')"), '2100000', 'and here');
+is($session->query_safe("SELECT enhanced_pool.copy_from('one', 'SELECT id, v FROM target', 'source')"), '10100000', 'and here');
 my $shared = $local->safe_psql('postgres', "SELECT pg_size_bytes(current_setting('shared_buffers')) / 1024");
 cmp_ok(peak_memory() - $peak, '<', 20000 + $shared, 'in the same memory');
 $remote->safe_psql('postgres', 'TRUNCATE target');
