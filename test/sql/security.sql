@@ -311,6 +311,11 @@ SET ROLE regress_ep_other;
 SELECT * FROM enhanced_pool.execute('common', 'SELECT public.found()') AS t(found text);
 RESET ROLE;
 
+-- Nor does the same role with its next statement, though the tag of this one says SELECT
+SELECT statement, t.* FROM unnest(ARRAY['CREATE TEMP TABLE left_behind AS SELECT 1', 'SELECT set_config(''left.behind'', ''x'', false)', 'EXECUTE left_behind']) statement,
+  LATERAL (SELECT left(error_of(format('SELECT enhanced_pool.exec(''common'', %L)', statement)), 8) AS run) AS e,
+  LATERAL enhanced_pool.execute('common', $$SELECT to_regclass('pg_temp.left_behind') IS NULL, coalesce(current_setting('left.behind', true), '') = '' WHERE $1 <> ''$$, run) AS t(no_table bool, no_setting bool);
+
 -- A setting that cannot follow keeps the statement from running as whoever was there before
 SELECT define_pool('refused', $$max_size '1', propagate_settings 'server_version'$$);
 SELECT left(error_of(format('SELECT enhanced_pool.%s', call)), 60) FROM unnest(ARRAY[
