@@ -25,6 +25,7 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -124,7 +125,13 @@ mapping_from_tuple(int cache, HeapTuple tuple)
 	mapping->uncommitted = written_by_us(tuple);
 	options = SysCacheGetAttr(cache, tuple, Anum_pg_user_mapping_umoptions, &isnull);
 	if (!isnull)
-		mapping->options = untransformRelOptions(options);
+	{
+		ArrayType  *array = DatumGetArrayTypeP(options);
+
+		mapping->options = untransformRelOptions(PointerGetDatum(array));
+		if ((Pointer) array != DatumGetPointer(options))
+			explicit_bzero(array, VARSIZE(array));	/* a copy, with the password */
+	}
 	ReleaseSysCache(tuple);
 	return mapping;
 }

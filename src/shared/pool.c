@@ -82,6 +82,29 @@ begin_anew(EpPool *pool, const EpPoolDef *def)
 }
 
 /*
+ * The passwords of a definition that does not hold any more go at once.  What
+ * else it says stays, for views and for who gives a connection back.  sslpassword
+ * stands in a list that is still read, whose form is kept.  Caller holds the
+ * pool's lock.
+ */
+static void
+wipe_passwords(EpPool *pool)
+{
+	char	   *p = pool->def.texts.data + pool->def.conninfo;
+
+	explicit_bzero(pool->def.password, sizeof(pool->def.password));
+	while (*p)
+	{
+		char	   *value = p + strlen(p) + 1;
+
+		if (strcmp(p, "sslpassword") == 0)
+			memset(value, '*', strlen(value));
+		p = value + strlen(value) + 1;
+	}
+	pool->wiped = true;
+}
+
+/*
  * None of the pool's present connections is lent any more, and the worker ends
  * them as soon as nobody uses them.  Caller holds the pool's lock.
  */
@@ -206,7 +229,6 @@ update_def(EpPool *pool, const EpPoolDef *def, Change *change)
 		(change->what[0] != '\0' || pool->def.conn_hash != def->conn_hash || strcmp(pool->def.name, def->name) != 0);
 	if (pool->def.conn_hash != def->conn_hash)
 	{
-		explicit_bzero(pool->def.password, sizeof(pool->def.password));
 		ep_pool_outdate(pool);
 		change->replaced = pool->n_outdated;
 	}
@@ -217,7 +239,7 @@ update_def(EpPool *pool, const EpPoolDef *def, Change *change)
 		begin_anew(pool, def);
 	pool->def = *def;
 	pool->def_version++;
-	pool->stale = false;
+	pool->stale = pool->wiped = false;
 	ep_event_pool(pool, &change->whose);
 }
 
@@ -453,7 +475,11 @@ mark_pools(Oid database, Oid server, Oid mapping, bool closing)
 			(void) ep_pool_close(pool);
 		}
 		else
+		{
 			pool->stale = true;
+			if (OidIsValid(mapping))
+				wipe_passwords(pool);
+		}
 		LWLockRelease(&pool->lock);
 		tell_closed(&whose, "dropped", "closed, as server, user mapping or database was dropped");
 
@@ -467,7 +493,10 @@ mark_pools(Oid database, Oid server, Oid mapping, bool closing)
 	LWLockRelease(&ep_control->registry_lock);
 }
 
-/* Server or mapping was altered (at commit): its connections are replaced. */
+/*
+ * Server or mapping was altered (at commit): the definition is read again by the
+ * next one to use the pool, and connections that do not fit it are replaced.
+ */
 void
 ep_pool_mark_stale(Oid database, Oid server, Oid mapping)
 {
@@ -531,9 +560,7 @@ ep_pool_close(EpPool *pool)
 	forget_stats(pool);
 	pool->refused_below = pool->next_ticket;
 	pool->closing = true;
-	/* one that is paused stays: see ep_pool_try_free */
-	if (!pool->paused)
-		explicit_bzero(pool->def.password, sizeof(pool->def.password));
+	wipe_passwords(pool);
 	return true;
 }
 
@@ -655,7 +682,10 @@ ep_pool_try_free(EpPool *pool)
 	if (pool->in_use && pool->closing && pool->size == 0 && pool->n_waiting == 0)
 	{
 		if (pool->paused)
+		{
 			begin_anew(pool, &pool->def);
+			pool->stale = true; /* the passwords are gone: it is registered when it is used */
+		}
 		else
 		{
 			pool->in_use = false;

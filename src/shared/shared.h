@@ -191,6 +191,7 @@ typedef struct EpPool
 	bool		in_use;			/* registry_lock and lock to write, either to read */
 	bool		closing;		/* dropped or closed: no new leases, freed when empty */
 	bool		stale;			/* catalogs changed: the next acquire registers the pool anew */
+	bool		wiped;			/* def has lost its passwords, and nothing is connected until it is registered anew */
 	bool		paused;			/* by an administrator: no leases, no connections */
 	uint32		generation;		/* changes when this place is given to another pool */
 	int			worker;			/* index of the worker that serves it */

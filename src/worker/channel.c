@@ -11,7 +11,8 @@
  * few milliseconds, and is no error.
  *
  * Who is answered: a process of the same user that holds the lease on the
- * connection it asks for.
+ * connection it asks for.  One that is no backend with an entry of its own is
+ * hung up on at once: whatever it does, it costs the worker nothing that lasts.
  *
  *-------------------------------------------------------------------------
  */
@@ -216,8 +217,24 @@ client_event(EpWatch *watch, uint32 events)
 		answer(client);
 }
 
+/*
+ * Can that process hold a lease?  It has written its pid before it asked for
+ * one.  That of a process of another pid namespace is 0, as in entries that
+ * nobody has.
+ */
 static bool
-peer_of(int fd, pid_t *pid)
+is_backend(pid_t pid)
+{
+	for (int i = 0; pid > 0 && i < ep_control->n_backends; i++)
+	{
+		if (((volatile EpBackend *) &ep_backends[i])->pid == pid)
+			return true;
+	}
+	return false;
+}
+
+static bool
+may_ask(int fd, pid_t *pid)
 {
 	struct ucred peer;
 	socklen_t	len = sizeof(peer);
@@ -225,7 +242,7 @@ peer_of(int fd, pid_t *pid)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 || peer.uid != geteuid())
 		return false;
 	*pid = peer.pid;
-	return true;
+	return is_backend(peer.pid);
 }
 
 static void
@@ -251,7 +268,7 @@ accept_event(EpWatch *watch pg_attribute_unused(), uint32 events pg_attribute_un
 
 		if (fd >= 0)
 		{
-			if (peer_of(fd, &pid))
+			if (may_ask(fd, &pid))
 				add_client(fd, pid);
 			else
 				close(fd);

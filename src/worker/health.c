@@ -51,7 +51,7 @@ read_need(EpPool *pool, Need *need)
 	interval = EP_NUM(&pool->def.set, EP_S_HEALTH_CHECK_INTERVAL);
 	need->remote_hash = pool->def.remote_hash;
 	need->interval_us = (uint64) (interval * 1000000.0);
-	need->wanted = pool->in_use && !pool->closing && interval > 0 &&
+	need->wanted = pool->in_use && !pool->closing && !pool->wiped && interval > 0 &&
 		pool->breaker.state == EP_BREAKER_CLOSED &&
 		(ep_pool_any_live(pool) || pool->n_waiting > 0);
 	need->under_way = pool->n_probing > 0;
@@ -141,6 +141,8 @@ why_skipped(const EpPool *pool)
 		return "not tested: the pool is closed";
 	if (pool->paused)
 		return "not tested: the pool is paused";
+	if (pool->wiped)
+		return "not tested: the user mapping was changed just now";
 	return "not tested: enhanced_pool.max_connections or max_server_connections leave no place";
 }
 

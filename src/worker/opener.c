@@ -285,7 +285,8 @@ ep_opener_open(EpPool *pool, bool overflow, bool probe)
 	if (!ep_sharer_reserve(pool))
 		return false;
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	conn = pool->in_use && !pool->closing && !pool->paused ? ep_conn_alloc(pool, ep_keeper_epoch(), overflow, probe) : NULL;
+	conn = pool->in_use && !pool->closing && !pool->paused && !pool->wiped ?
+		ep_conn_alloc(pool, ep_keeper_epoch(), overflow, probe) : NULL;
 	if (conn)
 	{
 		def = pool->def;

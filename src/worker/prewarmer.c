@@ -239,7 +239,7 @@ database_to_check(uint64 now_us)
 		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 		if (pool->in_use && !pool->closing &&
 			(now_us > Max(pool->last_acquire_us, pool->last_check_us) + CHECK_US ||
-			 (pool->stale && now_us > pool->last_check_us + STALE_US)))
+			 (pool->stale && !pool->paused && now_us > pool->last_check_us + STALE_US)))
 		{
 			database = pool->def.key.database;
 			pool->last_check_us = now_us;
@@ -390,7 +390,7 @@ check_pools(void)
 		CHECK_FOR_INTERRUPTS();
 		LWLockAcquire(&pool->lock, LW_SHARED);
 		ours = pool->in_use && !pool->closing && pool->def.key.database == MyDatabaseId;
-		stale = pool->stale;
+		stale = pool->stale && !pool->paused;	/* a paused one has use for it when it is resumed */
 		key = pool->def.key;
 		LWLockRelease(&pool->lock);
 		if (!ours)

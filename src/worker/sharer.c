@@ -102,7 +102,7 @@ count_missing(const EpPool *pool)
 	int			idle = pool->n_idle - pool->n_kept_idle;
 	int			missing = Max(ep_pool_waiting(pool) - idle - pool->n_connecting - pool->n_tended, 0);
 
-	if (pool->closing || pool->paused || pool->breaker.state == EP_BREAKER_OPEN)
+	if (pool->closing || pool->paused || pool->wiped || pool->breaker.state == EP_BREAKER_OPEN)
 		return 0;
 	if (pool->breaker.state == EP_BREAKER_HALF_OPEN)	/* the one attempt */
 		return pool->n_connecting + pool->n_probing == 0 ? 1 : 0;

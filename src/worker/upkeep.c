@@ -73,7 +73,7 @@ read_input(const EpPool *pool, uint64 now_us, EpSizingInput *in)
 	in->ration = pool->ration;
 	in->breaker = pool->breaker.state;
 	in->lost = pool->lost;
-	in->closing = pool->closing || pool->paused;
+	in->closing = pool->closing || pool->paused || pool->wiped;
 	in->failing = pool->failing;
 	in->unused = now_us > pool->last_acquire_us + UNUSED_US;
 	if (pool->checked_only)

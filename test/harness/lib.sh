@@ -144,6 +144,17 @@ build_packages()
 	[ -n "${EP_PG_CONFIG-}" ] || echo "postgresql-$v" "postgresql-server-dev-$v"
 }
 
+# make_stranger T: T/stranger, by which the tests can connect as another user of the
+# machine to what is not his.  Without it they leave that out.
+make_stranger()
+{
+	local source=$1/src/test/lib/pest.c
+
+	[ -e "$source" ] || return 0
+	cc -O -o "$1/stranger" "$source" 2>/dev/null || return 0
+	if ! { chown nobody "$1/stranger" && chmod 4711 "$1/stranger"; }; then rm -f "$1/stranger"; fi
+}
+
 # go_inside SCRIPT ARG...: copy the source to a new directory and start SCRIPT
 # --inside there as a user who may run servers.  Does not return.
 go_inside()
@@ -164,13 +175,14 @@ go_inside()
 	if [ "$(id -u)" = 0 ]; then
 		id postgres >/dev/null 2>&1 || die "there is no user postgres to run the servers as"
 		chown -R postgres: "$T"
+		make_stranger "$T"
 		drop=(setpriv --reuid=postgres --regid=postgres --init-groups)
 	fi
 	trap - EXIT
 	cd "$T"
 	exec "${drop[@]}" env -i PATH="$PATH" HOME="$T" TMPDIR="$T/tmp" TERM="${TERM-dumb}" LC_ALL=C.UTF-8 \
 		CI="${CI-}" KEEP="${KEEP-}" WERROR="${WERROR--Werror}" EP_T="$T" EP_PG_CONFIG="$pg_config" \
-		EP_TESTS="${EP_TESTS-}" TLS="${TLS-}" EP_SANITIZE="${EP_SANITIZE-}" EP_JOBS="${EP_JOBS-$(nproc)}" \
+		EP_STRANGER="$T/stranger" EP_TESTS="${EP_TESTS-}" TLS="${TLS-}" EP_SANITIZE="${EP_SANITIZE-}" EP_JOBS="${EP_JOBS-$(nproc)}" \
 		bash "$T/src/test/harness/$script" --inside "$@"
 }
 
