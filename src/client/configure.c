@@ -173,6 +173,9 @@ ep_configure_pool(const EpAdminTarget *target, Jsonb *options)
 				 errhint("Create a server of enhanced_pool with the option \"server\" '%s' and configure that.",
 						 server->servername)));
 
+	/* the lock below is refused on a standby, in words that say less */
+	PreventCommandIfReadOnly("configure_pool()");
+
 	/*
 	 * whoever else does this waits: which options are to be added is found
 	 * out here

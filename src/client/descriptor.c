@@ -167,6 +167,22 @@ give_up_wait_set(void)
 }
 
 /*
+ * The operating system lets this process have no more descriptors: give up
+ * something cached, so that there is one.  Raises 53000 if there is nothing:
+ * nobody else in this process gives one back while it waits.
+ */
+void
+ep_descriptor_make_room(void)
+{
+	if (!ep_descriptor_give_up_one() && !give_up_wait_set())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("out of file descriptors for leased connections"),
+				 errdetail("The operating system lets this process open no more files."),
+				 errhint("Raise the limit of open files (ulimit -n, LimitNOFILE=), or lower max_files_per_process.")));
+}
+
+/*
  * Reserve one descriptor with the server, giving up cached ones for it.
  * Raises 53000 when all that this process may have are in use by leases.
  */

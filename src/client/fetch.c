@@ -111,8 +111,13 @@ open_channel(Fetch *fetch, int worker)
 	fetch->sock = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fetch->sock < 0)
 	{
+		int			error = errno;
+
 		ReleaseExternalFD();
-		(void) ep_descriptor_give_up_one();
+		if (error == EMFILE)
+			ep_descriptor_make_room();
+		else
+			(void) ep_descriptor_give_up_one();
 		return FETCH_LATER;
 	}
 	ep_channel_path(worker, addr.sun_path, sizeof(addr.sun_path));
@@ -306,7 +311,7 @@ fetch_until(Fetch *fetch, int worker, EpChannelRequest *request, uint64 deadline
 				for (; fetch->reserved > 1; fetch->reserved--)
 					ReleaseExternalFD();
 				if (extra == 0)
-					(void) ep_descriptor_give_up_one();
+					ep_descriptor_make_room();
 				extra = 0;
 				break;
 			case FETCH_LATER:

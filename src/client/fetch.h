@@ -14,6 +14,7 @@
 
 extern EpDescriptor *ep_descriptor_install(int slot, uint64 conn_id, int fd);
 extern bool ep_descriptor_give_up_one(void);
+extern void ep_descriptor_make_room(void);
 extern void ep_descriptor_reserve(void);
 
 #endif							/* EP_FETCH_H */

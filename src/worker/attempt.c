@@ -258,14 +258,29 @@ note_failure(EpPool *pool, const EpKept *kept, const EpFailure *failure, News *n
 
 /*
  * The remote takes no more connections, but the pool has some, so nothing is
- * wrong: it is content with those for a while.  Returns false if it has none.
- * Caller holds the pool's lock.
+ * wrong: it is content with those for a while.  If it has none, that may be
+ * because it asked for several at once, of which a server that has room for a
+ * few may well refuse all: it asks for one alone, and that tells.  Returns false
+ * if it has none, and this was the only one.  Caller holds the pool's lock.
  */
 static bool
-note_full(EpPool *pool, const EpFailure *failure, News *news)
+note_full(EpPool *pool, const EpKept *kept, const EpFailure *failure, News *news)
 {
-	if (!failure->full || !ep_pool_any_live(pool))
+	int			others = pool->n_connecting - (ep_kept_conn(kept)->probe ? 0 : 1);
+
+	if (!failure->full)
 		return false;
+	if (!ep_pool_any_live(pool))
+	{
+		bool		one_of_several = others > 0 || (pool->bound > 0 && kept->began_us < pool->bound_until_us);
+
+		if (one_of_several)
+		{
+			pool->bound = 1;
+			pool->bound_until_us = ep_now_us();
+		}
+		return one_of_several;
+	}
 	pool->bound = pool->n_idle + pool->n_leased + pool->n_tended;
 	pool->bound_until_us = ep_now_us() + FULL_US;
 	count_for(pool, news);
@@ -371,7 +386,7 @@ ep_attempt_failed(EpKept *kept, const EpFailure *failure)
 	double		next_try_s;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	full = note_full(pool, failure, &news);
+	full = note_full(pool, kept, failure, &news);
 	if (!probe)
 	{
 		pool->stats.connection_errors++;

@@ -22,6 +22,9 @@
  */
 #include "postgres.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "utils/memutils.h"
 
 #include "shared/events.h"
@@ -38,6 +41,9 @@ static const char *const password_hint =
 
 /* One step of an attempt that takes longer is an event: nothing else ran meanwhile. */
 #define SLOW_STEP_US	((uint64) 1000000)
+
+/* Descriptors that an attempt or a look-up may need at the same time. */
+#define DESCRIPTORS_NEEDED	4
 
 struct EpWalk
 {
@@ -70,6 +76,7 @@ struct EpWalk
 	bool		can_mend;		/* some failure may be gone the next time */
 	bool		full;			/* a server had no connection left: 53300 */
 	bool		denied;			/* a server refused the authentication: class 28 */
+	bool		local;			/* this process had no descriptor for the first attempt */
 	char		said[6];		/* the SQLSTATE that a server last refused with, or empty */
 	int			fatal_sqlstate; /* of the first that will not, 0: none */
 	const char *hint;
@@ -139,6 +146,7 @@ deliver_failure(EpWalk *walk)
 	result.sqlstate = result.fatal ? walk->fatal_sqlstate : ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
 	result.full = walk->full;
 	result.denied = walk->denied;
+	result.local = walk->local;
 	result.said = walk->said;
 	result.hint = walk->hint;
 	ep_complaint_make_valid(walk->errors.data, walk->def.encoding);
@@ -230,6 +238,32 @@ check_step(EpWalk *walk, uint64 began)
 			 errdetail("Remote: %s.", name.data),
 			 errhint("A very high SCRAM iteration count on the remote server does that.")));
 	pfree(name.data);
+}
+
+/*
+ * Can this process open what an attempt needs?  libpq's and c-ares's complaints do
+ * not tell a lack here from a server that is down, which is a breaker's business.
+ */
+static bool
+have_descriptors(EpWalk *walk)
+{
+	int			fds[DESCRIPTORS_NEEDED];
+	int			n = 0;
+	int			saved_errno = 0;
+
+	while (n < DESCRIPTORS_NEEDED && (fds[n] = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)) >= 0)
+		n++;
+	if (n < DESCRIPTORS_NEEDED)
+		saved_errno = errno;
+	for (int i = 0; i < n; i++)
+		close(fds[i]);
+	if (saved_errno != EMFILE && saved_errno != ENFILE)
+		return true;
+	walk->local = walk->errors.len == 0;
+	begin_error(walk, &walk->info.hosts[walk->host], NULL);
+	appendStringInfo(&walk->errors, "the enhanced_pool worker has no descriptor for a connection: %s", strerror(saved_errno));
+	walk->can_mend = true;
+	return false;
 }
 
 /* ----------------------------------------------------------------- look-up */
@@ -564,6 +598,8 @@ begin_next(EpWalk *walk)
 			continue;
 		}
 		host = &walk->info.hosts[walk->host];
+		if (!have_descriptors(walk))
+			return false;
 		if (!have_addresses(walk, host))
 			return true;
 		if (walk->address >= host->naddresses)

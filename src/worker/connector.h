@@ -30,6 +30,7 @@ typedef struct EpWalkResult
 	bool		fatal;			/* no retry can mend it: waiters fail at once */
 	bool		full;			/* a server said that it takes no more connections */
 	bool		denied;			/* a server refused this user */
+	bool		local;			/* no server is to blame, but this process */
 	const char *said;			/* the SQLSTATE that a server last refused with, or empty */
 	const char *error;			/* host by host; valid during the callback */
 	const char *hint;			/* or NULL */

@@ -432,6 +432,31 @@ ep_keeper_start(int worker, uint64 epoch)
 }
 
 /*
+ * While everything is shut down: goes on with cancelling what sessions have left,
+ * and with nothing else.  now_us is monotonic.  Returns whether there is something
+ * that a session has left or is about to leave.
+ */
+bool
+ep_keeper_wind_down(uint64 now_us)
+{
+	bool		unfinished = false;
+
+	for (int i = 0; i < ep_control->max_connections; i++)
+	{
+		EpConn	   *conn = &ep_conns[i];
+		EpConnState state = *(volatile EpConnState *) &conn->state;
+
+		if (kept_table[i].conn_id == 0 ||
+			(state != EP_CANCELLING &&
+			 (state != EP_LEASED || EP_LW_BITS(pg_atomic_read_u64(&conn->lease_word)) != EP_LW_IN_EXCHANGE)))
+			continue;
+		unfinished = true;
+		tick_slot(&kept_table[i], now_us);
+	}
+	return unfinished;
+}
+
+/*
  * Does a backend keep the connection although its worker ends?  If not, it is
  * for nobody to take from now on.
  */

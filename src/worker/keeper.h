@@ -13,6 +13,7 @@
 
 extern void ep_keeper_start(int worker, uint64 epoch);
 extern void ep_keeper_tick(uint64 now_us);
+extern bool ep_keeper_wind_down(uint64 now_us);
 extern void ep_keeper_stop(void);
 extern int	ep_keeper_fd(int slot, uint64 conn_id);
 

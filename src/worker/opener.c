@@ -221,6 +221,7 @@ walked(void *arg, EpWalkResult *result)
 		EpFailure	failure = {
 			.sqlstate = result->sqlstate, .fatal = result->fatal, .slow = result->slow,
 			.full = result->full, .denied = result->denied, .said = result->said,
+			.local = result->local,
 			.error = result->error, .hint = result->hint
 		};
 

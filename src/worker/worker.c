@@ -17,6 +17,7 @@
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
+#include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
@@ -24,6 +25,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/pidfile.h"
 
 #include "compat.h"
 #include "shared/shared.h"
@@ -40,6 +42,10 @@
 
 /* Three for a relayed connection, libpq's and both ends; a fourth while it is being opened or cancelled. */
 #define DESCRIPTORS_EACH	4
+
+/* How long a worker stays for what sessions leave behind when the server is shut down, and how often it looks. */
+#define WIND_DOWN_US		1000000
+#define WIND_DOWN_STEP_US	10000
 
 /* Registers the workers; while shared_preload_libraries is processed. */
 void
@@ -137,6 +143,43 @@ wake_waiters(int worker)
 	}
 }
 
+/* Is the whole server being shut down?  The postmaster says so in its file before it tells anybody else. */
+static bool
+server_is_stopping(void)
+{
+	FILE	   *file = AllocateFile("postmaster.pid", "r");
+	char		line[MAXPGPATH];
+	bool		stopping = false;
+
+	if (file == NULL)
+		return false;
+	for (int i = 1; i <= LOCK_FILE_LINE_PM_STATUS && fgets(line, sizeof(line), file); i++)
+		stopping = i == LOCK_FILE_LINE_PM_STATUS && strncmp(line, PM_STATUS_STOPPING, strlen(PM_STATUS_STOPPING)) == 0;
+	FreeFile(file);
+	return stopping;
+}
+
+/*
+ * The worker is to end.  If everybody is, sessions break off what they are in the
+ * middle of, and nobody but this process can have it cancelled: stay until that is
+ * done, or the remotes would go on with it for nobody.
+ */
+static void
+wind_down(void)
+{
+	uint64		now = ep_now_us();
+	uint64		until = now + WIND_DOWN_US;
+
+	if (!server_is_stopping())
+		return;
+	while (now < until && ep_keeper_wind_down(now))
+	{
+		ep_loop_wake_at(now + WIND_DOWN_STEP_US);
+		ep_loop_wait();
+		now = ep_now_us();
+	}
+}
+
 /* Main function of a worker; arg is its number. */
 void
 enhanced_pool_worker_main(Datum arg)
@@ -165,6 +208,8 @@ enhanced_pool_worker_main(Datum arg)
 	{
 		uint64		now;
 
+		if (ProcDiePending)
+			wind_down();
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
 		{
