@@ -144,6 +144,9 @@ build_packages()
 	[ -n "${EP_PG_CONFIG-}" ] || echo "postgresql-$v" "postgresql-server-dev-$v"
 }
 
+# What it takes beside to build the targets of test/fuzz.
+fuzz_packages() { echo clang-14 libclang-rt-14-dev; }
+
 # go_inside SCRIPT ARG...: copy the source to a new directory and start SCRIPT
 # --inside there as a user who may run servers.  Does not return.
 go_inside()
@@ -159,7 +162,7 @@ go_inside()
 	chmod 755 "$T"
 	mkdir "$T/src" "$T/tmp"
 	tar -C "$top" -cf - --exclude=./.git --exclude='*.o' --exclude='*.d' --exclude='*.so' \
-		--exclude=./results --exclude=./tmp_check --exclude=./output_iso --exclude=./test/unit/build --exclude=./test/simulation/build . |
+		--exclude=./results --exclude=./tmp_check --exclude=./output_iso --exclude=./test/unit/build --exclude=./test/simulation/build --exclude=./test/fuzz/build . |
 		tar -C "$T/src" --no-same-owner -xf -
 	if [ "$(id -u)" = 0 ]; then
 		id postgres >/dev/null 2>&1 || die "there is no user postgres to run the servers as"
