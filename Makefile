@@ -43,7 +43,7 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=enhanced_pool
 TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl
 
-EXTRA_CLEAN = $(OBJS:.o=.d) $(DASHBOARD) test/unit/build test/simulation/build
+EXTRA_CLEAN = $(OBJS:.o=.d) $(DASHBOARD) test/unit/build test/simulation/build test/fuzz/build
 
 # The page of dashboard(), as C strings.
 DASHBOARD = src/dashboard/page.inc
@@ -66,6 +66,10 @@ simulate:
 simulation:
 	@$(MAKE) --no-print-directory -C test/simulation PG_CONFIG='$(PG_CONFIG)' check
 
+# The corpus of test/fuzz, and a bounded number of new inputs.
+fuzz-corpus:
+	@$(MAKE) --no-print-directory -C test/fuzz PG_CONFIG='$(PG_CONFIG)' check
+
 # pgTAP tests, in the server the environment points at.
 pgtap: check-preload
 	@PATH='$(bindir)':"$$PATH" test/harness/pgtap
@@ -75,7 +79,7 @@ tap:
 	$(prove_installcheck)
 else
 # demo and test install what is missing; the rest needs it here.
-all install installcheck unit simulate simulation pgtap tap:
+all install installcheck unit simulate simulation fuzz-corpus pgtap tap:
 	@echo "$@ needs the server headers of PostgreSQL 15 or later: install them, or set PG_CONFIG" >&2
 	@exit 1
 endif
@@ -99,12 +103,16 @@ installcheck: check-preload
 check-preload:
 	@PATH='$(bindir)':"$$PATH" test/harness/check-preload
 
-.PHONY: demo test unit simulate simulation pgtap tap bench format check-versions check-assert check-sanitize check-patroni check-clients check-sqlalchemy check-drivers check-monitoring check-dashboard check-version check-sources dist help
+.PHONY: demo test fuzz unit simulate simulation fuzz-corpus pgtap tap bench format check-versions check-assert check-sanitize check-patroni check-clients check-sqlalchemy check-drivers check-monitoring check-dashboard check-version check-sources dist help
 demo:
 	@test/harness/demo
 
 test:
 	@test/harness/test
+
+# What a hostile remote may send, by libFuzzer: make fuzz MINUTES=10, or RUNS=1000000.
+fuzz:
+	@test/harness/fuzz minutes=$(MINUTES) runs=$(RUNS) seed=$(SEED) $(TARGETS)
 
 bench:
 	@bench/run
@@ -160,6 +168,8 @@ help:
 	@echo 'make simulate        the decisions in virtual time: connections, waits and scalings as tables'
 	@echo "     ... ARGS='burst --seed 7 --verbose'   one trace, or a file; --help lists them"
 	@echo 'make simulation      the assertions of that'
+	@echo 'make fuzz            what a remote may send, by libFuzzer: a minute for each target'
+	@echo "     ... MINUTES=10, RUNS=1000000, SEED=1, TARGETS='wire talk'"
 	@echo 'make check-versions  every suite on PostgreSQL 15, 17 and 18'
 	@echo 'make check-assert    every suite on a server with assertions'
 	@echo 'make check-sanitize  the same with address and undefined behaviour sanitizers'

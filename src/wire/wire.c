@@ -331,11 +331,12 @@ EpIo
 ep_wire_next(EpWire *wire, EpMessage *msg)
 {
 	size_t		have = wire->in_end - wire->in_start;
-	const char *p = wire->in + wire->in_start;
+	const char *p;
 	uint32		len;
 
 	if (have < HEADER_SIZE)
 		return EP_IO_AGAIN;
+	p = wire->in + wire->in_start;
 	if (!known_type(p[0]))
 	{
 		wire->complaint = "unknown message type";
@@ -537,10 +538,13 @@ ep_wire_drop_rest(EpWire *wire)
 bool
 ep_wire_drop_data(EpWire *wire)
 {
-	const char *p = wire->in + wire->in_start;
+	const char *p;
 	uint32		len;
 
-	if (wire->in_end - wire->in_start < HEADER_SIZE || (p[0] != 'D' && p[0] != 'd'))
+	if (wire->in_end - wire->in_start < HEADER_SIZE)
+		return false;
+	p = wire->in + wire->in_start;
+	if (p[0] != 'D' && p[0] != 'd')
 		return false;
 	len = message_length(p);
 	if (len < 4 || len > EP_MAX_MESSAGE)

@@ -271,7 +271,8 @@ ep_talk_step(EpTalk *talk, EpWire *wire)
 				(void) read_messages(talk, wire);
 			return lost(talk, "could not send to the remote server");
 		}
-		if (talk->answers == 0 && !ep_wire_unsent(wire))
+		/* what was left to send has left; of a message that has begun the rest is still to come */
+		if (talk->answers == 0 && wire->to_skip == 0 && wire->in_start == wire->in_end && !ep_wire_unsent(wire))
 			continue;
 		io = ep_wire_fill(wire);
 		if (io == EP_IO_AGAIN)

@@ -155,6 +155,9 @@ make_stranger()
 	if ! { chown nobody "$1/stranger" && chmod 4711 "$1/stranger"; }; then rm -f "$1/stranger"; fi
 }
 
+# What it takes beside to build the targets of test/fuzz.
+fuzz_packages() { echo clang-14 libclang-rt-14-dev; }
+
 # go_inside SCRIPT ARG...: copy the source to a new directory and start SCRIPT
 # --inside there as a user who may run servers.  Does not return.
 go_inside()
@@ -170,7 +173,7 @@ go_inside()
 	chmod 755 "$T"
 	mkdir "$T/src" "$T/tmp"
 	tar -C "$top" -cf - --exclude=./.git --exclude='*.o' --exclude='*.d' --exclude='*.so' \
-		--exclude=./results --exclude=./tmp_check --exclude=./output_iso --exclude=./test/unit/build --exclude=./test/simulation/build . |
+		--exclude=./results --exclude=./tmp_check --exclude=./output_iso --exclude=./test/unit/build --exclude=./test/simulation/build --exclude=./test/fuzz/build . |
 		tar -C "$T/src" --no-same-owner -xf -
 	if [ "$(id -u)" = 0 ]; then
 		id postgres >/dev/null 2>&1 || die "there is no user postgres to run the servers as"

@@ -56,6 +56,13 @@ MemoryContextAllocExtended(MemoryContext context, Size size, int flags)
 	return allocate(size);
 }
 
+/* Where shmem.c cuts at a character. */
+void
+ep_copy_text(char *dst, Size size, const char *src)
+{
+	strlcpy(dst, src, size);
+}
+
 /* ----------------------------------------------------- latch, clock, log */
 
 void

@@ -104,6 +104,7 @@ main(void)
 		{"message", test_message},
 		{"wire", test_wire},
 		{"unfinished", test_unfinished},
+		{"talk", test_talk},
 		{"sizing", test_sizing},
 		{"scaling", test_scaling},
 		{"fairness", test_fairness},

@@ -38,6 +38,7 @@ extern bool unit_latch_is_set(void);
 extern void test_message(void);
 extern void test_wire(void);
 extern void test_unfinished(void);
+extern void test_talk(void);
 extern void test_sizing(void);
 extern void test_scaling(void);
 extern void test_fairness(void);
