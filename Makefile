@@ -99,12 +99,19 @@ installcheck: check-preload
 check-preload:
 	@PATH='$(bindir)':"$$PATH" test/harness/check-preload
 
-.PHONY: demo test unit simulate simulation pgtap tap bench format check-versions check-assert check-sanitize check-patroni check-clients check-sqlalchemy check-drivers check-monitoring check-dashboard check-version check-sources dist help
+.PHONY: demo test soak unit simulate simulation pgtap tap bench format check-versions check-assert check-sanitize check-patroni check-clients check-sqlalchemy check-drivers check-monitoring check-dashboard check-version check-sources dist help
 demo:
 	@test/harness/demo
 
 test:
 	@test/harness/test
+
+MINUTES ?= 2
+SEED ?=
+# Sessions with mixed work while servers, workers and connections are killed, stopped
+# and altered; see test/soak/soak.py.
+soak:
+	@test/harness/soak '$(MINUTES)' '$(SEED)'
 
 bench:
 	@bench/run
@@ -156,6 +163,8 @@ help:
 	@echo 'make demo            two throw-away servers, real data, what the pool does'
 	@echo 'make test            every suite on throw-away servers'
 	@echo '     ... TLS=1       demo and test with every remote connection over TLS'
+	@echo 'make soak MINUTES=n  a hundred sessions under random faults for n minutes (1 to 1440; default 2)'
+	@echo '     ... SEED=n      the same order of events again'
 	@echo 'make unit            the parts that need no server'
 	@echo 'make simulate        the decisions in virtual time: connections, waits and scalings as tables'
 	@echo "     ... ARGS='burst --seed 7 --verbose'   one trace, or a file; --help lists them"
