@@ -43,7 +43,7 @@ class Run:
         self.events = collections.Counter()      # chaos by kind
         self.checks = collections.Counter()      # invariants by kind
         self.crashes = 0                         # of the local server, made by chaos
-        self.crashed_at = 0.0
+        self.killed_at = self.crashed_at = 0.0   # when the last of them began, and when it was over
         self.killed = set()                      # process ids that chaos killed
         self.calm = False                        # nothing that chaos did is left to excuse an error
         self.go = asyncio.Event()                # sessions work

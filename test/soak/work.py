@@ -171,6 +171,32 @@ async def local_cursor(s):
 
 
 @kind(3)
+async def script(s):
+    tag = s.tag()
+    rows = await s.ask('SELECT statement, command, row_count FROM enhanced_pool.run_script($1::text, $2::text)', s.pool(),
+                       f"SELECT '{tag}'; SELECT generate_series(1, 5); SET soak.mark = '{tag}'")
+    s.expect([tuple(row) for row in rows], [(1, 'SELECT', 1), (2, 'SELECT', 5), (3, 'SET', 0)])
+
+
+@kind(3)
+async def by_name(s):
+    tag = s.tag()
+    rows = await s.ask("SELECT n, tag FROM enhanced_pool.execute_as(NULL::copied, $1::text, 'SELECT 3 AS n, $1::text AS tag', $2::text)", s.pool(), tag)
+    s.expect([tuple(row) for row in rows], [(3, tag)])
+
+
+@kind(3)
+async def listen(s):
+    """A notification that another connection of the same pool sends."""
+    pool, tag, channel = s.pool('fast', 'tls', 'wide'), s.tag(), f'soak_{s.number}'
+    number = await s.value('SELECT enhanced_pool.acquire($1, hold => true)', pool)
+    await s.ask('SELECT enhanced_pool.exec($1::bigint, $2::text)', number, f'LISTEN {channel}')
+    await s.ask("SELECT enhanced_pool.exec($1::text, 'SELECT pg_notify($1, $2)', $2::text, $3::text)", pool, channel, tag)
+    rows = await s.ask("SELECT notify_name, extra FROM enhanced_pool.get_notify($1::bigint, '20s')", number)
+    s.expect([tuple(row) for row in rows], [(channel, tag)])
+
+
+@kind(3)
 async def copy_from(s):
     tag = s.tag()
     await s.ask('BEGIN')
