@@ -4,6 +4,7 @@ import asyncio
 import collections
 import os
 import random
+import re
 import time
 
 import asyncpg
@@ -39,6 +40,7 @@ class Run:
         self.directory, self.minutes, self.seed, self.ports = directory, minutes, seed, ports
         self.started = time.monotonic()
         self.failures = []
+        self.shapes = collections.Counter()      # failures by what is the same in them
         self.outcomes = collections.Counter()    # (kind, outcome)
         self.events = collections.Counter()      # chaos by kind
         self.checks = collections.Counter()      # invariants by kind
@@ -56,8 +58,11 @@ class Run:
         print(f'{time.strftime("%H:%M:%S")} {time.monotonic() - self.started:8.2f}  {text}', flush=True)
 
     def fail(self, what, *evidence):
+        """An invariant did not hold.  Of failures that differ in numbers alone the first ones are shown."""
+        shape = re.sub(r'\d+', 'N', what)[:200]
         self.failures.append(what)
-        if len(self.failures) <= 50:
+        self.shapes[shape] += 1
+        if self.shapes[shape] <= 5:
             self.log(f'FAILED: {what}')
             for line in evidence:
                 print(f'      {line}', flush=True)

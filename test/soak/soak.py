@@ -137,6 +137,8 @@ async def main():
     await soak(run)
     print()
     if run.failures:
+        for shape, n in run.shapes.most_common():
+            print(f'  {n:>6}  {shape}')
         print(f'FAILED: {len(run.failures)} times, SEED={seed}; the first: {run.failures[0]}')
         return 1
     print(f'All held, SEED={seed}.')
