@@ -103,7 +103,7 @@ installcheck: check-preload
 check-preload:
 	@PATH='$(bindir)':"$$PATH" test/harness/check-preload
 
-.PHONY: demo test fuzz unit simulate simulation fuzz-corpus pgtap tap bench format check-versions check-assert check-sanitize check-patroni check-clients check-sqlalchemy check-drivers check-monitoring check-dashboard check-version check-sources dist help
+.PHONY: demo test soak fuzz unit simulate simulation fuzz-corpus pgtap tap bench format check-versions check-assert check-sanitize check-patroni check-clients check-sqlalchemy check-drivers check-monitoring check-dashboard check-version check-sources dist help
 demo:
 	@test/harness/demo
 
@@ -113,6 +113,11 @@ test:
 # What a hostile remote may send, by libFuzzer: make fuzz MINUTES=10, or RUNS=1000000.
 fuzz:
 	@test/harness/fuzz minutes=$(MINUTES) runs=$(RUNS) seed=$(SEED) $(TARGETS)
+
+# Sessions with mixed work while servers, workers and connections are killed, stopped
+# and altered; see test/soak/soak.py.
+soak:
+	@test/harness/soak '$(or $(MINUTES),2)' '$(SEED)'
 
 bench:
 	@bench/run
@@ -164,6 +169,8 @@ help:
 	@echo 'make demo            two throw-away servers, real data, what the pool does'
 	@echo 'make test            every suite on throw-away servers'
 	@echo '     ... TLS=1       demo and test with every remote connection over TLS'
+	@echo 'make soak MINUTES=n  a hundred sessions under random faults for n minutes (1 to 1440; default 2)'
+	@echo '     ... SEED=n      the same order of events again'
 	@echo 'make unit            the parts that need no server'
 	@echo 'make simulate        the decisions in virtual time: connections, waits and scalings as tables'
 	@echo "     ... ARGS='burst --seed 7 --verbose'   one trace, or a file; --help lists them"
