@@ -11,7 +11,7 @@ import time
 
 import asyncpg
 
-from common import POOLS, Lost
+from common import BRIEF, POOLS, Lost
 
 HEAVY, LIGHT = [], []
 
@@ -226,6 +226,7 @@ async def terminate_local(c, rng):
     if sessions:
         victim = rng.choice(sessions)
         c.note('pg_terminate_backend of a local session', f'{victim.number} (pid {victim.pid})')
+        c.run.terminated.add(victim.pid)
         await c.local("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND usename = 'soak'", victim.pid)
 
 
@@ -285,6 +286,16 @@ async def configure(c, rng):
     pool = c.pool(rng)
     c.note('configure_pool', pool)
     await c.local('SELECT enhanced_pool.configure_pool($1, jsonb_build_object($2::text, $3::text))', pool, 'validation_interval', f'{rng.randint(1, 60)}s')
+
+
+@event(LIGHT, 2)
+async def drop_pool(c, rng):
+    """A definition that comes and goes."""
+    pause = rng.choice((0, rng.uniform(0, 1)))
+    c.note('DROP SERVER and CREATE SERVER', BRIEF)
+    await c.admin.insist(f'DROP SERVER IF EXISTS {BRIEF} CASCADE')
+    await asyncio.sleep(pause)
+    await c.admin.insist('CALL define_brief()')
 
 
 @event(LIGHT, 1)
