@@ -199,6 +199,9 @@ async def local_transaction(s, row, keys, undone):
     insert = f"SELECT enhanced_pool.exec(enhanced_pool.session($1::text), '{INSERT}', $1::text, $2::int, $3::bigint)"
     by_name = insert.replace('enhanced_pool.session($1::text)', '$1::text')
     await s.ask('BEGIN')
+    if s.rng.random() < 0.1:
+        s.cancellable = True
+        await s.ask(f'SET LOCAL statement_timeout = {s.rng.randint(1, 60)}')
     await s.ask('INSERT INTO ledger VALUES ($1, $2)', *row)
     for key in keys:
         # autocommit is off in this one
