@@ -11,7 +11,7 @@ import time
 
 import asyncpg
 
-from common import POOLS, Lost
+from common import BRIEF, POOLS, Lost
 
 HEAVY, LIGHT = [], []
 
@@ -108,7 +108,7 @@ class Chaos:
                 await chosen(self, rng)
 
     def shuffled(self, events):
-        pack = [e for e in events for _ in range(e.weight) if self.kill_workers or e not in (kill_worker, end_worker)]
+        pack = [e for e in events for _ in range(e.weight) if self.kill_workers or e not in FATAL]
         self.rng[events[0]].shuffle(pack)
         return pack
 
@@ -154,9 +154,12 @@ async def restart(c, rng, mode):
 
 @event(HEAVY, 4)
 async def freeze(c, rng):
-    server, pause = rng.choice(('one', 'two')), rng.choice((rng.uniform(0, 1), rng.uniform(1, 8)))
-    pids = processes_of(f'{c.run.directory}/{server}')
+    server, pause = rng.choice(('one', 'two')), rng.choice((rng.uniform(0, 1), rng.uniform(0, 1), rng.uniform(1, 8), rng.uniform(8, 16)))
     c.note('remote stopped (SIGSTOP)', f'{server}, {pause:.1f} s')
+    await stop_for(pause, processes_of(f'{c.run.directory}/{server}'))
+
+
+async def stop_for(pause, pids):
     send(signal.SIGSTOP, pids)
     try:
         await asyncio.sleep(pause)
@@ -186,13 +189,44 @@ async def worker(c, rng):
     return rng.choice(rows)[0] if rows else None
 
 
+@event(HEAVY, 2)
+async def kill_remote(c, rng):
+    """A remote session is killed, and its server begins anew."""
+    pool = c.pool(rng)
+    rows = await c.remote(POOLS[pool][0], 'SELECT pid FROM pg_stat_activity WHERE usename = $1 ORDER BY random() LIMIT 1', 'soak_' + pool)
+    if rows:
+        c.note('remote session killed (SIGKILL)', pool)
+        c.run.killed.add(rows[0][0])
+        send(signal.SIGKILL, [rows[0][0]])
+
+
+@event(HEAVY, 2)
+async def freeze_worker(c, rng):
+    pid, pause = await worker(c, rng), rng.uniform(0, 3)
+    if pid is not None:
+        c.note('worker stopped (SIGSTOP)', f'{pid}, {pause:.1f} s')
+        await stop_for(pause, [pid])
+
+
 @event(HEAVY, 1)
 async def kill_worker(c, rng):
-    """All processes of the local server end, and it begins anew."""
     pid = await worker(c, rng)
-    if pid is None:
-        return
-    c.note('worker killed (SIGKILL)', str(pid))
+    if pid is not None:
+        c.note('worker killed (SIGKILL)', str(pid))
+        await kill(c, pid)
+
+
+@event(HEAVY, 1)
+async def kill_session(c, rng):
+    pid = rng.choice(c.run.sessions).pid
+    # it may have ended, and its number be somebody else's
+    if pid in processes_of(f'{c.run.directory}/local'):
+        c.note('local session killed (SIGKILL)', str(pid))
+        await kill(c, pid)
+
+
+async def kill(c, pid):
+    """The local server ends all processes and begins anew."""
     c.run.killed.add(pid)
     c.run.crashes += 1
     c.run.killed_at = c.run.crashed_at = time.monotonic()
@@ -202,12 +236,27 @@ async def kill_worker(c, rng):
     c.run.crashed_at = time.monotonic()
 
 
+@event(HEAVY, 1)
+async def restart_local(c, rng):
+    mode = rng.choice(('fast', 'immediate'))
+    c.note('local restart, ' + mode)
+    c.run.crashes += 1
+    c.run.killed_at = c.run.crashed_at = time.monotonic()
+    await c.pg_ctl('local', '-m', mode, 'stop')
+    await c.pg_ctl('local', 'start')
+    c.run.crashed_at = time.monotonic()
+
+
 @event(HEAVY, 2)
 async def end_worker(c, rng):
     pid = await worker(c, rng)
     if pid is not None:
         c.note('worker ended (SIGTERM)', str(pid))
         await c.local('SELECT pg_terminate_backend($1)', pid)
+
+
+# Without these processes live for long.
+FATAL = (kill_worker, kill_session, restart_local, end_worker)
 
 
 # ------------------------------------------------------------- light events
@@ -226,6 +275,7 @@ async def terminate_local(c, rng):
     if sessions:
         victim = rng.choice(sessions)
         c.note('pg_terminate_backend of a local session', f'{victim.number} (pid {victim.pid})')
+        c.run.terminated.add(victim.pid)
         await c.local("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND usename = 'soak'", victim.pid)
 
 
@@ -285,6 +335,16 @@ async def configure(c, rng):
     pool = c.pool(rng)
     c.note('configure_pool', pool)
     await c.local('SELECT enhanced_pool.configure_pool($1, jsonb_build_object($2::text, $3::text))', pool, 'validation_interval', f'{rng.randint(1, 60)}s')
+
+
+@event(LIGHT, 2)
+async def drop_pool(c, rng):
+    """A definition that comes and goes."""
+    pause = rng.choice((0, rng.uniform(0, 1)))
+    c.note('DROP SERVER and CREATE SERVER', BRIEF)
+    await c.admin.insist(f'DROP SERVER IF EXISTS {BRIEF} CASCADE')
+    await asyncio.sleep(pause)
+    await c.admin.insist('CALL define_brief()')
 
 
 @event(LIGHT, 1)

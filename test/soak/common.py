@@ -18,6 +18,10 @@ POOLS = {
     'tls': ('two', 10 + 1),
     'wide': ('two', 20 + 1),
 }
+# A pool that is dropped and made again.  While connections of one that was dropped are
+# still leased, there are those of the next one.
+BRIEF = 'brief'
+BRIEF_LIMIT = 3 * (4 + 1)
 SESSIONS = 100
 LONG = 10            # so many of them live for the whole run, but for a crash of the local server
 HANG = 90            # s: nothing that is waited for may take longer
@@ -47,6 +51,8 @@ class Run:
         self.crashes = 0                         # of the local server, made by chaos
         self.killed_at = self.crashed_at = 0.0   # when the last of them began, and when it was over
         self.killed = set()                      # process ids that chaos killed
+        self.terminated = set()                  # and those of sessions that it ended by pg_terminate_backend
+        self.longest = (0, '')                   # seconds that a statement took at most, and whose
         self.calm = False                        # nothing that chaos did is left to excuse an error
         self.go = asyncio.Event()                # sessions work
         self.over = False

@@ -6,7 +6,15 @@ CREATE TABLE ledger (client int, seq bigint);
 CREATE TABLE copied (tag text, n int);
 GRANT SELECT, INSERT, DELETE ON ledger, copied TO soak;
 
--- common ones: soak.common(NAME, OPTIONS)
+-- a remote write in a subtransaction; the SQLSTATE of its error, if there is one
+CREATE FUNCTION attempt(pool text, client int, seq bigint) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM enhanced_pool.exec(enhanced_pool.session(pool), 'INSERT INTO ledger VALUES ($1, $2::int, $3::bigint)', pool, client, seq);
+	RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+	RETURN SQLSTATE;
+END $$;
+
 CREATE PROCEDURE define(pool text, options text) LANGUAGE plpgsql AS $$
 BEGIN
 	EXECUTE format('CREATE SERVER %I FOREIGN DATA WRAPPER enhanced_pool OPTIONS (dbname %L, connect_timeout %L, acquire_timeout %L, retry_backoff %L,
@@ -25,5 +33,15 @@ CALL define('narrow', :'one' || $$, max_size '4', initial_size '4', strategy 'lo
 CALL define('follow', :'one' || $$, max_size '8', autocommit 'off', max_sessions '6', min_sessions '1', session_idle_timeout '1s'$$);
 -- one through the relay
 CALL define('tls', :'tls' || $$, max_size '10', max_sessions '6', target_free_sessions '1', strategy 'dynamic'$$);
+-- one that is dropped and made again
+SELECT :'one' AS host, format($f$
+CREATE PROCEDURE define_brief() LANGUAGE plpgsql AS $p$
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_foreign_server WHERE srvname = 'brief') THEN
+		CALL define('brief', %L);
+	END IF;
+END $p$$f$, :'one' || $$, max_size '4'$$) AS define_brief \gset
+:define_brief;
+CALL define_brief();
 -- one with settings that follow
 CALL define('wide', :'two' || $$, max_size '20', strategy 'high_throughput', propagate_settings 'soak.tenant'$$);

@@ -8,4 +8,5 @@ CREATE ROLE soak_narrow LOGIN;
 CREATE ROLE soak_follow LOGIN;
 CREATE ROLE soak_tls LOGIN;
 CREATE ROLE soak_wide LOGIN;
+CREATE ROLE soak_brief LOGIN;
 GRANT SELECT, INSERT ON ledger TO soak_fast, soak_narrow, soak_follow, soak_tls, soak_wide;

@@ -54,6 +54,8 @@ class Session:
             # the last is what asyncpg makes of a FATAL that came between two statements
             raise Lost(str(error)) from error
         finally:
+            if self.since is not None:
+                self.run.longest = max(self.run.longest, (time.monotonic() - self.since, self.kind or ''))
             self.since = None
 
     async def value(self, sql, *args):
@@ -92,9 +94,9 @@ class Session:
         since = self.connected_at
         self.conn.terminate()
         self.run.outcomes['(session)', 'lost'] += 1
-        # Nobody ends these but a crash of the whole server.
-        if self.long and self.run.crashed_at < since:
-            self.run.fail(f'session {self.number} (pid {self.pid}) was lost: {error}', f'query {self.query}')
+        if self.run.crashed_at < since and self.pid not in self.run.terminated and self.kind != 'vanish':
+            self.run.fail(f'session {self.number} (pid {self.pid}), {self.kind} was lost: {error}', f'query {self.query}')
+        self.run.terminated.discard(self.pid)
 
     async def connect(self):
         until = time.monotonic() + HANG

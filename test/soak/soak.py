@@ -125,7 +125,7 @@ def summary(run, watcher, memory):
     print('  writes: ' + ', '.join(f'{n} {status}' for status, n in run.ledger.totals.items()))
     print('  connections, the most that were seen remotely and locally, and the limit: '
           + ', '.join(f'{pool} {watcher.most[pool]}, {watcher.most_local[pool]} of {limit}' for pool, (_, limit) in POOLS.items()))
-    print(f'  the most that waited for a connection: {watcher.most_waiting}')
+    print(f'  the most that waited for a connection: {watcher.most_waiting}; the longest statement: {run.longest[0]:.1f} s, of {run.longest[1]}')
     print('\n=== Memory and descriptors')
     print('\n'.join(memory.judge(bool(os.path.isdir(f'{run.directory}/sanitizer')))))
 

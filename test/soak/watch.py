@@ -7,7 +7,7 @@ import time
 
 import asyncpg
 
-from common import HANG, POOLS, Lost
+from common import BRIEF, BRIEF_LIMIT, HANG, POOLS, Lost
 
 COUNTERS = '''total_created total_closed acquire_count acquire_timeouts wait_count total_wait_time lease_count total_lease_time
     query_count query_errors total_query_time rows_returned bytes_sent bytes_received transaction_count transaction_rollbacks
@@ -30,12 +30,15 @@ SELECT (SELECT count(*) FROM enhanced_pool.leases) + (SELECT count(*) FROM enhan
   FROM enhanced_pool.pools p JOIN enhanced_pool.pool_states s USING (datname, pool, role) JOIN enhanced_pool.pool_metrics m USING (datname, pool, role)'''
 
 
+LIMITS = {pool: limit for pool, (_, limit) in POOLS.items()} | {BRIEF: BRIEF_LIMIT}
+
+
 class Watcher:
     def __init__(self, run, local, remotes):
         self.run, self.admin, self.remotes = run, local, remotes
         self.counters = {}           # pool: (stats_reset, values)
-        self.most = {pool: 0 for pool in POOLS}
-        self.most_local = {pool: 0 for pool in POOLS}
+        self.most = dict.fromkeys(LIMITS, 0)
+        self.most_local = dict.fromkeys(LIMITS, 0)
         self.most_waiting = 0
 
     # --------------------------------------------------------- continuously
@@ -70,7 +73,7 @@ class Watcher:
             if not row['agrees'] or row['size'] != in_states or row['sessions'] > row['active'] or row['kept'] > row['size'] \
                     or min(row['size'], row['waiting'], row['kept'], row['checking']) < 0:
                 self.run.fail(f'the states of {pool} do not agree', str(dict(row)))
-            if row['size'] > POOLS[pool][1] or row['checking'] > 1:
+            if row['size'] > LIMITS[pool] or row['checking'] > 1:
                 self.run.fail(f'{pool} has {row["size"]} connections', str(dict(row)))
 
     async def local_counters(self):
@@ -103,8 +106,8 @@ class Watcher:
             pool = user[len('soak_'):]
             self.run.checks['limits'] += 1
             self.most[pool] = max(self.most[pool], n)
-            if n > POOLS[pool][1] and crashes == self.run.crashes:
-                self.run.fail(f'remote {server} sees {n} connections of {pool}, whose limit is {POOLS[pool][1]}', them)
+            if n > LIMITS[pool] and crashes == self.run.crashes:
+                self.run.fail(f'remote {server} sees {n} connections of {pool}, whose limit is {LIMITS[pool]}', them)
 
     async def hangs(self):
         now = time.monotonic()
@@ -148,7 +151,7 @@ class Watcher:
         async def same_number():
             """The remote has as many connections as the pool knows of, none of them at work."""
             sizes = {row[0]: row[1] for row in await self.admin.insist('SELECT pool, size FROM enhanced_pool.pool_states')}
-            seen = dict.fromkeys(POOLS, 0)
+            seen = dict.fromkeys(LIMITS, 0)
             busy = []
             for server in self.remotes:
                 for user, n, active in await self.remotes[server].insist(

@@ -41,6 +41,17 @@ async def failing(s):
     await s.ask("SELECT enhanced_pool.exec($1::text, 'SELECT 1 / $1::int', 0)", s.pool())
 
 
+@kind(6)
+async def brief(s):
+    """On a pool that may not be there, or end at any time."""
+    s.may_fail = {'42704'}
+    tag = s.tag()
+    s.expect(await s.value("SELECT v FROM enhanced_pool.execute('brief', 'SELECT $1::text FROM pg_sleep(0.01)', $1::text) AS t(v text)", tag), tag)
+    await s.ask('BEGIN')
+    await s.ask("SELECT enhanced_pool.exec(enhanced_pool.session('brief'), 'SELECT 1')")
+    await s.ask('COMMIT')
+
+
 @kind(4)
 async def dirty(s):
     """What one leaves on a connection is gone when the next gets it: see one_shot."""

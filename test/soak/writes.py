@@ -174,10 +174,34 @@ async def write_with_local(s):
         await work
 
 
+@kind(6)
+async def write_caught(s):
+    """Errors that an exception handler catches: what was undone stays so, and a lost
+    connection does not let the local transaction commit."""
+    ledger, pool = s.run.ledger, s.pool()
+    keys = [ledger.write(pool, s) for _ in range(3)]
+    row = (s.number, keys[0][2])
+    settle(s, keys, NO)
+    ledger.local[row] = (NO, [])
+    await s.ask('BEGIN')
+    await s.ask('INSERT INTO ledger VALUES ($1, $2)', *row)
+    written = []
+    for key in keys:
+        error = await s.value('SELECT attempt($1, $2, $3)', *key)
+        if error is None:
+            written.append(key)
+        else:
+            s.judge(Refused(error, 'caught', s.query), s.calm)
+    await commit(s, row, written)
+
+
 async def local_transaction(s, row, keys, undone):
     insert = f"SELECT enhanced_pool.exec(enhanced_pool.session($1::text), '{INSERT}', $1::text, $2::int, $3::bigint)"
     by_name = insert.replace('enhanced_pool.session($1::text)', '$1::text')
     await s.ask('BEGIN')
+    if s.rng.random() < 0.1:
+        s.cancellable = True
+        await s.ask(f'SET LOCAL statement_timeout = {s.rng.randint(1, 60)}')
     await s.ask('INSERT INTO ledger VALUES ($1, $2)', *row)
     for key in keys:
         # autocommit is off in this one
