@@ -103,7 +103,7 @@ installcheck: check-preload
 check-preload:
 	@PATH='$(bindir)':"$$PATH" test/harness/check-preload
 
-.PHONY: demo test soak fuzz unit simulate simulation fuzz-corpus pgtap tap bench format check-versions check-assert check-sanitize check-patroni check-clients check-sqlalchemy check-drivers check-monitoring check-dashboard check-version check-sources dist help
+.PHONY: demo test soak fuzz unit simulate simulation fuzz-corpus pgtap tap bench format check-versions check-assert check-sanitize check-upgrade check-patroni check-clients check-sqlalchemy check-drivers check-monitoring check-dashboard check-version check-sources dist help
 demo:
 	@test/harness/demo
 
@@ -132,6 +132,10 @@ check-assert:
 
 check-sanitize:
 	@test/harness/versions --sanitize
+
+# pg_upgrade of a cluster with pools from 15 to 17; not a part of test.
+check-upgrade:
+	@test/harness/upgrade
 
 # Writers through a pool while Patroni changes the primary; not a part of test.
 check-patroni:
@@ -180,6 +184,7 @@ help:
 	@echo 'make check-versions  every suite on PostgreSQL 15, 17 and 18'
 	@echo 'make check-assert    every suite on a server with assertions'
 	@echo 'make check-sanitize  the same with address and undefined behaviour sanitizers'
+	@echo 'make check-upgrade   pg_upgrade of a cluster with pools from PostgreSQL 15 to 17'
 	@echo 'make check-patroni   writers through a switchover and a failover by Patroni'
 	@echo 'make check-clients   applications: the next two together'
 	@echo 'make check-sqlalchemy   examples/sqlalchemy, with asyncpg'

@@ -283,6 +283,7 @@ copy_tree()
 	do
 		case $copied in *" $T$dir "*) continue ;; esac
 		copied="$copied$T$dir "
+		[ ! -L "$T$dir" ] || continue	# by an earlier call
 		mkdir -p "$T$dir"
 		case $dir in
 			/usr/include | /usr/lib | /usr/lib/*-linux-gnu*) rmdir "$T$dir"; ln -s "$dir" "$T$dir" ;;

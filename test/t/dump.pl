@@ -49,7 +49,7 @@ GRANT USAGE ON FOREIGN SERVER p TO owner;
 COMMENT ON SERVER p IS 'the remote one';
 SQL
 
-my $config = "SELECT pool, role, name, value, unit, source FROM enhanced_pool.config ORDER BY 1, 2, 3";
+my $config = "SELECT pool, role, name, value, unit, source FROM enhanced_pool.config WHERE datname = current_database() ORDER BY 1, 2, 3";
 my $definitions = <<'SQL';
 SELECT srvname, srvowner::regrole, (SELECT array_agg(o ORDER BY o) FROM unnest(srvoptions) o), srvacl, obj_description(oid, 'pg_foreign_server') FROM pg_foreign_server ORDER BY 1;
 SELECT srvname, usename, (SELECT array_agg(o ORDER BY o) FROM unnest(umoptions) o) FROM pg_user_mappings ORDER BY 1, 2;
