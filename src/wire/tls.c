@@ -394,3 +394,25 @@ ep_tls_clear_errors(void)
 {
 	ERR_clear_error();
 }
+
+/*
+ * While libpq still uses the SSL object: what its next read will return, without
+ * taking it away.  At most one record; 0 or less if there is nothing.  An alert
+ * or the like is told once: *error is then what libpq would have been told, else
+ * it is left alone.
+ */
+ssize_t
+ep_tls_peek(SSL *ssl, char *data, size_t size, const char **error)
+{
+	int			n;
+
+	ERR_clear_error();
+	n = SSL_peek(ssl, data, (int) size);
+	if (n <= 0 && SSL_get_error(ssl, n) == SSL_ERROR_SSL)
+	{
+		const char *reason = ERR_reason_error_string(ERR_peek_error());
+
+		*error = reason ? reason : "unknown";
+	}
+	return n;
+}

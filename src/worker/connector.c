@@ -23,11 +23,13 @@
 #include "postgres.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "utils/memutils.h"
 
 #include "shared/events.h"
+#include "wire/login.h"
 #include "wire/wire.h"
 #include "worker/backendkey.h"
 #include "worker/complaint.h"
@@ -44,6 +46,12 @@ static const char *const password_hint =
 
 /* Descriptors that an attempt or a look-up may need at the same time. */
 #define DESCRIPTORS_NEEDED	4
+
+/* After this time it is looked whether the rest of a message has come. */
+#define LOOK_AGAIN_US	((uint64) 5000)
+
+/* Messages of a login have at most 2000 bytes, and there are never many at once. */
+#define LOGIN_SIZE		8192
 
 struct EpWalk
 {
@@ -70,6 +78,8 @@ struct EpWalk
 	PGconn	   *conn;
 	EpWatch		watch;
 	EpKeyCatcher *catcher;
+	bool		challenged;		/* the server has asked for proof, see login.c */
+	uint64		look_again_at;	/* a part of a message has come; 0: none */
 
 	/* what has become of it so far */
 	StringInfoData errors;
@@ -115,6 +125,8 @@ drop_attempt(EpWalk *walk)
 	if (walk->conn)
 		PQfinish(walk->conn);
 	walk->conn = NULL;
+	walk->challenged = false;
+	walk->look_again_at = 0;
 }
 
 static void
@@ -465,6 +477,71 @@ watch_attempt(EpWalk *walk, PostgresPollingStatusType status)
 				 status == PGRES_POLLING_READING ? EPOLLIN : EPOLLOUT);
 }
 
+/*
+ * May libpq read what has come?  What the server says before it lets us in is
+ * looked at first: it could make libpq compute for hours.
+ */
+static EpLoginVerdict
+look_at_login(EpWalk *walk, const char **why)
+{
+	char		data[LOGIN_SIZE];
+	struct ssl_st *ssl = PQsslStruct(walk->conn, "OpenSSL");
+	const char *error = NULL;
+	ssize_t		n;
+	EpLoginVerdict verdict;
+
+	if (PQstatus(walk->conn) != CONNECTION_AWAITING_RESPONSE)
+		return EP_LOGIN_GOES_ON;
+	if (ssl)
+		n = ep_tls_peek(ssl, data, sizeof(data), &error);
+	else
+		n = recv(PQsocket(walk->conn), data, sizeof(data), MSG_PEEK | MSG_DONTWAIT);
+	if (error)
+	{
+		*why = psprintf("SSL error: %s", error);
+		return EP_LOGIN_REFUSED;
+	}
+	if (n <= 0)
+		return EP_LOGIN_GOES_ON;
+	verdict = ep_login_look(data, n, &walk->challenged, why);
+
+	/* no more than one record is seen, and no server splits so short a message */
+	if (verdict == EP_LOGIN_INCOMPLETE && (ssl || n == sizeof(data)))
+	{
+		*why = "the server sent a part of a message while it was to let us in";
+		return EP_LOGIN_REFUSED;
+	}
+	return verdict;
+}
+
+/* Looks at what has come; returns whether libpq is to go on.  The attempt is gone if it was refused. */
+static bool
+may_go_on(EpWalk *walk)
+{
+	EpHost	   *host = &walk->info.hosts[walk->host];
+	const char *why = NULL;
+
+	walk->look_again_at = 0;
+	switch (look_at_login(walk, &why))
+	{
+		case EP_LOGIN_GOES_ON:
+			return true;
+		case EP_LOGIN_INCOMPLETE:
+			/* the socket stays readable: look now and then */
+			walk->look_again_at = ep_now_us() + LOOK_AGAIN_US;
+			ep_loop_wake_at(walk->look_again_at);
+			return false;
+		case EP_LOGIN_REFUSED:
+			break;
+	}
+	begin_error(walk, host, &host->addresses[walk->address]);
+	appendStringInfoString(&walk->errors, why);
+	walk->can_mend = true;
+	drop_attempt(walk);
+	next_address(walk);
+	return false;
+}
+
 static void
 on_attempt(EpWatch *watch, uint32 events)
 {
@@ -476,6 +553,13 @@ on_attempt(EpWatch *watch, uint32 events)
 	/* the socket may be another one afterwards, even under the same number */
 	ep_watch_clear(watch);
 	ep_tls_clear_errors();
+	if (!may_go_on(walk))
+	{
+		MemoryContextSwitchTo(old);
+		if (walk->conn == NULL)
+			go_on(walk);
+		return;
+	}
 	status = PQconnectPoll(walk->conn);
 	check_step(walk, began);
 
@@ -722,6 +806,10 @@ ep_walk_tick(EpWalk *walk, uint64 now_us)
 	MemoryContextSwitchTo(old);
 	if (proceed)
 		go_on(walk);
+	else if (walk->look_again_at != 0 && now_us >= walk->look_again_at)
+		on_attempt(&walk->watch, 0);
+	else if (walk->look_again_at != 0)
+		ep_loop_wake_at(walk->look_again_at);
 }
 
 /* End a walk without telling anybody.  Not allowed to throw; does nothing while done is running. */

@@ -15,6 +15,7 @@ use POSIX qw(_exit);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my $dir = PostgreSQL::Test::Utils::tempdir();
 
@@ -36,6 +37,27 @@ sub read_exactly
 
 sub read_message { my $head = read_exactly($_[0], 5); return read_exactly($_[0], unpack('N', substr $head, 1) - 4) }
 
+# Asks for proof; the last of what it says may come in parts.
+sub challenge
+{
+	my ($socket, $file, @parts) = @_;
+
+	syswrite $socket, message('R', pack('N', 10) . "SCRAM-SHA-256\0\0");
+	my ($nonce) = read_message($socket) =~ /r=([^,]+)/;
+	my $message = message('R', pack('N', 11) . "r=${nonce}x,s=" . encode_base64('salt', '') . ',' . join '', @parts);
+	my $rest = length(join '', @parts) - length $parts[0];
+
+	syswrite $socket, substr $message, 0, length($message) - $rest;
+	append_to_file($file, "asked\n");
+	foreach my $part (@parts[ 1 .. $#parts ])
+	{
+		usleep(50_000);
+		syswrite $socket, $part;
+	}
+	append_to_file($file, 'the answer: ' . read_message($socket) . "\n");
+	return;
+}
+
 # Each gets the socket after the startup message, and the name of a file for what it was told.
 my %hostile = (
 	# asks for the password and goes away
@@ -46,15 +68,19 @@ my %hostile = (
 		append_to_file($file, read_message($socket) . "\n");
 	},
 	# makes the client compute for some seconds
-	counter => sub {
+	counter => sub { challenge(@_, 'i=1000000') },
+	# or for hours, in one message, in parts, and with a part that is sent ahead
+	endless => sub { challenge(@_, 'i=2147483647') },
+	split => sub { challenge(@_, 'i=21', '474', '83647') },
+	ahead => sub {
 		my ($socket, $file) = @_;
 
-		syswrite $socket, message('R', pack('N', 10) . "SCRAM-SHA-256\0\0");
-		my ($nonce) = read_message($socket) =~ /r=([^,]+)/;
-		syswrite $socket, message('R', pack('N', 11) . "r=${nonce}x,s=" . encode_base64('salt', '') . ',i=1000000');
+		syswrite $socket, message('R', pack('N', 10) . "SCRAM-SHA-256\0\0") . 'R' . pack('NN', 100, 11) . 'r=';
 		append_to_file($file, "asked\n");
 		read_message($socket);
-	});
+	},
+	# does what is right, but slowly
+	slowly => sub { challenge(@_, 'i', '=', '4096') });
 my %port;
 my %pid;
 
@@ -213,6 +239,18 @@ ok($local->log_contains(qr/WARNING:  connecting for pool "counter" kept the work
 cmp_ok($local->safe_psql('postgres', "SELECT detail->>'next_try_in' FROM enhanced_pool.events WHERE pool = 'counter' AND kind = 'connect_failed'"), '>', 12,
 	'and is tried again after twice the time');
 is($local->safe_psql('postgres', $use->('clean')), '1', 'others go on');
+foreach my $name ('endless', 'split')
+{
+	define($name, sslmode => 'disable', for => 'app', host => '127.0.0.1', port => $port{$name}, connect_timeout => '60s');
+	fails_with($local, $use->($name), qr/ERROR:  08001: .*\n.*the server asks for too many iterations of SCRAM/, "$name: far too many of them");
+	like(slurp_file("$dir/$name"), qr/^asked/, 'which it has asked for');
+	unlike(slurp_file("$dir/$name"), qr/the answer/, 'and got no answer');
+}
+define('ahead', sslmode => 'disable', for => 'app', host => '127.0.0.1', port => $port{ahead}, connect_timeout => '500ms');
+fails_with($local, $use->('ahead'), qr/ERROR:  08001: .*\n.*the server was not ready within 0.5 s/, 'ahead: a part that libpq must not see alone');
+define('slowly', sslmode => 'disable', for => 'app', host => '127.0.0.1', port => $port{slowly}, connect_timeout => '60s');
+fails_with($local, $use->('slowly'), qr/ERROR:  08001/, 'slowly: in parts, but not too many');
+like(slurp_file("$dir/slowly"), qr/the answer: c=/, 'is answered');
 
 ok(!$local->log_contains(qr/PANIC|TRAP|terminated by signal/), 'nobody crashed');
 done_testing();

@@ -101,6 +101,7 @@ main(void)
 		const char *name;
 		void		(*run) (void);
 	}			tests[] = {
+		{"login", test_login},
 		{"message", test_message},
 		{"wire", test_wire},
 		{"unfinished", test_unfinished},

@@ -35,6 +35,7 @@ extern int	unit_random(int limit);
 extern bool unit_latch_is_set(void);
 
 /* One for each file of tests. */
+extern void test_login(void);
 extern void test_message(void);
 extern void test_wire(void);
 extern void test_unfinished(void);
