@@ -12,6 +12,9 @@
 
 #include "client/parts.h"
 
+/* What a RowDescription says of a column, with an empty name. */
+#define SHORTEST_COLUMN	(1 + 4 + 2 + 4 + 2 + 4 + 2)
+
 /* Raise 54000 for what cannot be sent as one message. */
 void
 ep_check_message_size(const char *sql, const EpParams *params)
@@ -100,7 +103,8 @@ ep_read_rows(const EpMessage *msg, MemoryContext context)
 
 	ep_reader_init(&r, msg);
 	ncols = ep_read_int16(&r);
-	if (r.bad || ncols < 0)
+	/* as many as the message has room for: a short one is no reason for much memory */
+	if (r.bad || ncols < 0 || (uint32) ncols > msg->len / SHORTEST_COLUMN)
 		return NULL;
 	rows = MemoryContextAlloc(context, offsetof(EpRowDesc, cols) + ncols * sizeof(EpColumn) + msg->len);
 	rows->ncols = ncols;

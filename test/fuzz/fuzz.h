@@ -74,11 +74,13 @@ typedef struct Remote
 	int			room;
 	bool		write_fails;	/* once there is no room left */
 	size_t		written;
-	char	   *written_to;		/* NULL: nobody wants to know; else there is room for all */
+	char	   *written_to;		/* NULL: nobody wants to know */
+	size_t		max_written;	/* what there is room for */
 } Remote;
 
 extern void take_pieces(Input *in, uint8 *pieces, int *npieces);
 extern void remote_begin(Remote *remote, const uint8 *bytes, size_t len, End end);
+extern void remote_attach(EpTransport *transport, Remote *remote);
 extern void remote_wire(EpWire *wire, Remote *remote);
 
 /* ----------------------------------------------------------------- memory */

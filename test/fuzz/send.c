@@ -237,6 +237,7 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	model.n = 0;
 	remote_begin(&remote, NULL, 0, END_NOTHING);
 	remote.written_to = received;
+	remote.max_written = sizeof(received);
 	remote.write_fails = how & 1;
 	take_pieces(&in, remote.rooms, &remote.nrooms);
 	remote_wire(&wire, &remote);

@@ -2,51 +2,26 @@
 # clear error, after which backend, pool and worker are of use, and nothing is
 # held or forgotten.
 #
-# The other end is a small server in this file.  The database that a client asks
-# for says how it is to behave.  It speaks no TLS: with TLS=1 this file is the same.
+# The other end is a small server, test/lib/FakeServer.pm.  The database that a client
+# asks for says how it is to behave.  It speaks no TLS: with TLS=1 this file is the same.
 use strict;
 use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
 use EnhancedPool;
-use IO::Socket::INET;
-use POSIX qw(_exit);
+use FakeServer;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# ------------------------------------------------------------------ the messages
-
-sub message
-{
-	my ($type, $body) = @_;
-
-	return $type . pack('N', 4 + length $body) . $body;
-}
-
-sub row_description
-{
-	return message('T', pack('n', scalar @_) . join('', map { pack('Z*NnNnNn', $_, 0, 0, 25, 65535, 4294967295, 0) } @_));
-}
-
-sub data_row
-{
-	return message('D', pack('n', scalar @_) . join('', map { pack('N/a*', $_) } @_));
-}
-
-sub error_fields
-{
-	my %fields = @_;
-
-	return join('', map { $_ . $fields{$_} . "\0" } sort keys %fields) . "\0";
-}
+# ------------------------------------------------------------------ the answers
 
 my $bound = message('1', '') . message('2', '');
 my $described = $bound . row_description('x');
 my $row = data_row('fine');
 my $complete = message('C', "SELECT 1\0");
-my $ready = message('Z', 'I');
+my $ready = ready();
 my $good = $described . $row . $complete . $ready;
 my $malformed = qr/ERROR:  08P01: malformed answer from remote server/;
 my $lost = qr/ERROR:  08006: connection to remote server .* was lost/;
@@ -114,8 +89,7 @@ my %answers = (
 	good => [ $good, qr/^$/ ]);
 
 # Instead of a connection.
-my $hello = message('R', pack('N', 0)) . message('S', "server_version\x0015.0\0")
-  . message('S', "client_encoding\0SQL_ASCII\0") . message('K', pack('NN', 4711, 42));
+my $hello = hello();
 my %connects = (
 	connect_close => ['CLOSE'],
 	connect_http => [ "HTTP/1.1 400 Bad Request\r\n\r\nCLOSE" ],
@@ -134,57 +108,15 @@ my %connects = (
 
 # ------------------------------------------------------------------ the server
 
-sub read_exactly
-{
-	my ($socket, $n) = @_;
-	my $data = '';
-
-	while (length $data < $n)
-	{
-		my $got = sysread $socket, $data, $n - length $data, length $data;
-
-		die "closed\n" unless $got;
-	}
-	return $data;
-}
-
-# Sends; dies if the connection does not go on after it.
-sub answer
-{
-	my ($socket, $data) = @_;
-	my $close = $data =~ s/CLOSE$//s;
-
-	syswrite $socket, $data;
-	die "closing\n" if $close;
-	return;
-}
-
 sub serve
 {
 	my ($socket) = @_;
-	my $startup;
-	my $database;
-
-	while (1)
-	{
-		$startup = read_exactly($socket, unpack('N', read_exactly($socket, 4)) - 4);
-		my $code = unpack('N', $startup);
-		last if $code == 196608;
-		die "a cancel request\n" if $code == 80877102;
-		answer($socket, 'N');
-	}
-	my %startup = split /\0/, substr($startup, 4);
-	$database = $startup{database};
-
+	my $database = read_startup($socket)->{database};
 	my $connect = $connects{$database} // [ $hello . $ready, $ready ];
 	answer($socket, $connect->[0]);
 	my $statement = 0;
-	while (1)
+	while (my ($type) = read_message($socket))
 	{
-		my ($type, $length) = unpack('aN', read_exactly($socket, 5));
-		my $body = read_exactly($socket, $length - 4);
-
-		return if $type eq 'X';
 		$statement ||= $type eq 'B';
 		next unless $type eq 'S' || $type eq 'Q';
 		if ($statement)
@@ -203,42 +135,7 @@ sub serve
 	}
 }
 
-my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 50, Proto => 'tcp')
-  or die "could not listen: $!";
-my $port = $listener->sockport;
-my $server = fork // die "could not fork: $!";
-if ($server == 0)
-{
-	local $SIG{CHLD} = 'IGNORE';
-	local $SIG{PIPE} = 'IGNORE';
-	while (1)
-	{
-		my $socket = $listener->accept or next;
-		my $pid = fork;
-
-		if (defined $pid && $pid == 0)
-		{
-			close $listener;
-			eval { serve($socket) };
-			# A plain exit would run what Test::More leaves for the end.
-			_exit(0);
-		}
-		close $socket;
-	}
-}
-close $listener;
-
-# Also when a test dies: whoever waits for our output waits for the child's, too.
-my $parent = $$;
-END
-{
-	if ($server && $parent && $$ == $parent)
-	{
-		local $?;
-		kill 'TERM', $server;
-		waitpid $server, 0;
-	}
-}
+my $port = start_fake_server(\&serve);
 
 # -------------------------------------------------------------------- the tests
 
