@@ -255,6 +255,14 @@ async def end_worker(c, rng):
         await c.local('SELECT pg_terminate_backend($1)', pid)
 
 
+@event(HEAVY, 2)
+async def freeze_session(c, rng):
+    pid, pause = rng.choice(c.run.sessions).pid, rng.uniform(0, 2)
+    if pid in processes_of(f'{c.run.directory}/local'):
+        c.note('local session stopped (SIGSTOP)', f'{pid}, {pause:.1f} s')
+        await stop_for(pause, [pid])
+
+
 # Without these processes live for long.
 FATAL = (kill_worker, kill_session, restart_local, end_worker)
 
@@ -265,15 +273,17 @@ FATAL = (kill_worker, kill_session, restart_local, end_worker)
 async def terminate_remote(c, rng):
     pool = c.pool(rng)
     c.note('pg_terminate_backend of a remote session', pool)
-    await c.remote(POOLS[pool][0], 'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1 ORDER BY random() LIMIT $2',
-                   'soak_' + pool, rng.randint(1, 2))
+    await c.remote(POOLS[pool][0], "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1 ORDER BY state <> 'idle' AND $2 DESC, random() LIMIT $3",
+                   'soak_' + pool, rng.random() < 0.5, rng.randint(1, 2))
 
 
 @event(LIGHT, 5)
 async def terminate_local(c, rng):
     sessions = [s for s in c.run.sessions if not s.long and s.conn and not s.conn.is_closed()]
+    # every other time one that commits, if there is one
+    committing = [s for s in sessions if s.since is not None and s.query[0] == 'COMMIT']
     if sessions:
-        victim = rng.choice(sessions)
+        victim = rng.choice(committing if committing and rng.random() < 0.5 else sessions)
         c.note('pg_terminate_backend of a local session', f'{victim.number} (pid {victim.pid})')
         c.run.terminated.add(victim.pid)
         await c.local("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND usename = 'soak'", victim.pid)
