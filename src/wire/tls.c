@@ -251,7 +251,9 @@ static ssize_t
 nothing_moved(SSL *ssl, int result)
 {
 	int			code = SSL_get_error(ssl, result);
+#ifdef SSL_R_UNEXPECTED_EOF_WHILE_READING
 	unsigned long reason = ERR_peek_error();
+#endif
 
 	if (code == SSL_ERROR_WANT_READ || code == SSL_ERROR_WANT_WRITE)
 		return 0;

@@ -159,7 +159,7 @@ typedef struct EpErrorFields
 	const char *internal_query;
 } EpErrorFields;
 
-extern bool ep_parse_error(const EpMessage *msg, EpErrorFields *fields);
+extern bool ep_parse_error(const EpMessage *msg, EpErrorFields *f);
 extern bool ep_parse_ready(const EpMessage *msg, char *tx_status);
 extern bool ep_parse_parameter(const EpMessage *msg, const char **name, const char **value);
 extern bool ep_message_is_async(char type);

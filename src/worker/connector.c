@@ -186,7 +186,7 @@ deliver_connection(EpWalk *walk)
 	PQsetnonblocking(walk->conn, 1);
 
 	ep_copy_text(result.host, sizeof(result.host), name ? name : PQhost(walk->conn));
-	result.port = atoi(PQport(walk->conn));
+	result.port = (int) strtol(PQport(walk->conn), NULL, 10);	/* libpq has used it */
 	result.no_options = walk->without_options;
 	result.conn = walk->conn;
 	walk->conn = NULL;
