@@ -202,7 +202,7 @@ help:
 	@echo "     ... ARGS='4 doc'    after four minutes of load, and pictures of it"
 	@echo 'make check-sources   versions agree, PG_VERSION_NUM only in compat.h'
 	@echo 'make lint            static analysis: cppcheck, clang-tidy, gcc -fanalyzer; shellcheck of scripts'
-	@echo 'make coverage        lines of src/ that the suites reach; takes three times as long as make test'
+	@echo 'make coverage        lines of src/ that the suites reach; not a part of CI, for its time'
 	@echo '     ... ARGS=--missing  lines that the last such run did not reach'
 	@echo 'make bench           peers side by side'
 	@echo 'make format          lay the code out as pgindent does'
