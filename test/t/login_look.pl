@@ -74,7 +74,12 @@ my %hostile = (
 
 my $local = start_local();
 my $remote = start_remote(tls => 0);
-my %port = map { $_ => start_fake_server($hostile{$_}) } keys %hostile;
+my %port;
+
+foreach my $name (keys %hostile)
+{
+	$port{$name} = start_fake_server(sub { read_startup($_[0]); $hostile{$name}->(@_) });
+}
 
 append_to_file("$dir/$_", '') foreach keys %hostile;
 foreach my $case (
