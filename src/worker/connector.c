@@ -23,6 +23,7 @@
 #include "postgres.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -477,6 +478,15 @@ watch_attempt(EpWalk *walk, PostgresPollingStatusType status)
 				 status == PGRES_POLLING_READING ? EPOLLIN : EPOLLOUT);
 }
 
+/* Is what has come over the socket all that ever will? */
+static bool
+has_hung_up(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+
+	return poll(&p, 1, 0) > 0;
+}
+
 /*
  * May libpq read what has come?  What the server says before it lets us in is
  * looked at first: it could make libpq compute for hours.
@@ -487,6 +497,7 @@ look_at_login(EpWalk *walk, const char **why)
 	char		data[LOGIN_SIZE];
 	struct ssl_st *ssl = PQsslStruct(walk->conn, "OpenSSL");
 	const char *error = NULL;
+	bool		hung_up = false;
 	ssize_t		n;
 	EpLoginVerdict verdict;
 
@@ -495,7 +506,10 @@ look_at_login(EpWalk *walk, const char **why)
 	if (ssl)
 		n = ep_tls_peek(ssl, data, sizeof(data), &error);
 	else
+	{
+		hung_up = has_hung_up(PQsocket(walk->conn));	/* first, so that all is seen that came before */
 		n = recv(PQsocket(walk->conn), data, sizeof(data), MSG_PEEK | MSG_DONTWAIT);
+	}
 	if (error)
 	{
 		*why = psprintf("SSL error: %s", error);
@@ -509,6 +523,11 @@ look_at_login(EpWalk *walk, const char **why)
 	if (verdict == EP_LOGIN_INCOMPLETE && (ssl || n == sizeof(data)))
 	{
 		*why = "the server sent a part of a message while it was to let us in";
+		return EP_LOGIN_REFUSED;
+	}
+	if (verdict == EP_LOGIN_INCOMPLETE && hung_up)
+	{
+		*why = "server closed the connection unexpectedly";
 		return EP_LOGIN_REFUSED;
 	}
 	return verdict;
