@@ -103,7 +103,7 @@ installcheck: check-preload
 check-preload:
 	@PATH='$(bindir)':"$$PATH" test/harness/check-preload
 
-.PHONY: demo test soak fuzz unit simulate simulation fuzz-corpus pgtap tap bench format check-versions check-assert check-sanitize check-upgrade check-patroni check-clients check-sqlalchemy check-drivers check-monitoring check-dashboard check-version check-sources dist help
+.PHONY: demo test soak fuzz unit simulate simulation fuzz-corpus pgtap tap bench format check-versions check-assert check-sanitize check-upgrade check-patroni check-clients check-sqlalchemy check-drivers check-monitoring check-dashboard check-version check-sources lint coverage dist help
 demo:
 	@test/harness/demo
 
@@ -160,6 +160,14 @@ check-dashboard:
 check-version check-sources:
 	@test/harness/check-sources
 
+# Static analysis of src/: cppcheck, clang-tidy, gcc -fanalyzer; shellcheck of scripts.
+lint:
+	@test/harness/lint
+
+# Which lines of src/ the suites reach; ARGS=--missing: those that the last run did not.
+coverage:
+	@test/harness/coverage $(ARGS)
+
 format:
 	@test/harness/format
 
@@ -193,5 +201,8 @@ help:
 	@echo 'make check-dashboard the page of dashboard() in Chromium'
 	@echo "     ... ARGS='4 doc'    after four minutes of load, and pictures of it"
 	@echo 'make check-sources   versions agree, PG_VERSION_NUM only in compat.h'
+	@echo 'make lint            static analysis: cppcheck, clang-tidy, gcc -fanalyzer; shellcheck of scripts'
+	@echo 'make coverage        lines of src/ that the suites reach; not a part of CI, for its time'
+	@echo '     ... ARGS=--missing  lines that the last such run did not reach'
 	@echo 'make bench           peers side by side'
 	@echo 'make format          lay the code out as pgindent does'

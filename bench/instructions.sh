@@ -8,17 +8,17 @@
 # Two sessions differ in so many calls: what a session costs but its calls drops out.
 instructions_calls=1000
 
-# The statement of a peer, as one line of psql.
+# The statement of a peer, as one line of psql; id is its parameter.
 statement_of()
 {
-	local execute="SELECT * FROM enhanced_pool.execute('%s', 'SELECT id, name FROM item WHERE id = \$1', \$1) AS t(id int, name text)"
+	local id="\$1" call="enhanced_pool.execute('%s', 'SELECT id, name FROM item WHERE id = \$1', \$1) AS t(id int, name text)"
 
 	case $1 in
-		local) echo 'SELECT id, name FROM item WHERE id = $1' ;;
-		dblink_kept) echo "SELECT * FROM dblink('kept', 'SELECT id, name FROM item WHERE id = ' || \$1) AS t(id int, name text)" ;;
-		postgres_fdw) echo 'SELECT id, name FROM remote_item WHERE id = $1' ;;
-		enhanced_pool_nostats) printf "$execute\n" bench_nostats ;;
-		enhanced_pool) printf "$execute\n" bench ;;
+		local) echo "SELECT id, name FROM item WHERE id = $id" ;;
+		dblink_kept) echo "SELECT * FROM dblink('kept', 'SELECT id, name FROM item WHERE id = ' || $id) AS t(id int, name text)" ;;
+		postgres_fdw) echo "SELECT id, name FROM remote_item WHERE id = $id" ;;
+		enhanced_pool_nostats) echo "SELECT * FROM ${call/\%s/bench_nostats}" ;;
+		enhanced_pool) echo "SELECT * FROM ${call/\%s/bench}" ;;
 	esac
 }
 

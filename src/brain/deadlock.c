@@ -17,6 +17,11 @@
  * waits for fewer then; so one of them is enough for now, and what it waits for
  * in vain is found out in the end.
  *
+ * Not each of these would help by giving up: who holds nothing, or only what
+ * nobody of them waits for, stands behind the deadlock and is not a part of it.
+ * It is served when that is over.  So those are chosen from who hold what another
+ * one of them lacks.
+ *
  * Who waits for a session needs two things: a place under max_sessions, which
  * comes back with a session of that pool alone, and a connection, which may be
  * one that is kept for sessions.
@@ -84,10 +89,81 @@ can_grow(const EpDeadPool *pool, const EpDeadCap *caps)
 	return pool->grows;
 }
 
+/* Would that connection bring the waiter nearer to what it waits for in vain? */
+static bool
+is_lacked(const EpDeadWaiter *waiter, const EpDeadPool *pools, const EpDeadCap *caps, const EpDeadHold *hold)
+{
+	const EpDeadPool *pool = &pools[waiter->pool];
+
+	if (hold->pool == waiter->pool)
+	{
+		if (waiter->session)
+			return (hold->session && !pool->session_live) || !(pool->live || pool->kept_live);
+		return !hold->kept;
+	}
+	if (!pool->grows)
+		return false;
+	for (int i = 0; i < EP_DEAD_CAPS; i++)
+	{
+		int			cap = pool->caps[i];
+
+		if (cap == EP_DEAD_NO_CAP || caps[cap].live)
+			continue;
+		for (int j = 0; j < EP_DEAD_CAPS; j++)
+		{
+			if (pools[hold->pool].caps[j] == cap)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Does its backend hold what one of those in the deadlock lacks? */
+static bool
+is_in_the_way(const EpDeadWaiter *waiter, const EpDeadPool *pools, const EpDeadCap *caps,
+			  const EpDeadWaiter *waiters, int nwaiters, const EpDeadHold *holds, int nholds)
+{
+	for (int i = 0; i < nholds; i++)
+	{
+		if (holds[i].proc != waiter->proc)
+			continue;
+		for (int j = 0; j < nwaiters; j++)
+		{
+			if (waiters[j].deadlocked && is_lacked(&waiters[j], pools, caps, &holds[i]))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Of those that are not live, leave out who only stands behind. */
+static void
+find_deadlocked(const EpDeadPool *pools, const EpDeadCap *caps, EpDeadWaiter *waiters, int nwaiters,
+				const EpDeadHold *holds, int nholds)
+{
+	bool		changed = true;
+
+	for (int i = 0; i < nwaiters; i++)
+		waiters[i].deadlocked = !waiters[i].live;
+	while (changed)
+	{
+		changed = false;
+		for (int i = 0; i < nwaiters; i++)
+		{
+			if (!waiters[i].deadlocked ||
+				is_in_the_way(&waiters[i], pools, caps, waiters, nwaiters, holds, nholds))
+				continue;
+			waiters[i].deadlocked = false;
+			changed = true;
+		}
+	}
+}
+
 /*
- * Marks what is live and returns the index of the youngest waiter that is
- * not, or -1.  Indexes must be within their arrays; a backend is there once for
- * each connection that it waits for.
+ * Marks what is live and who is in a deadlock, and returns the index of the
+ * youngest waiter that is.  If none is, the youngest one that can never be served
+ * (its pool has no connection and cannot grow), or -1.  Indexes must be within
+ * their arrays; a backend is there once for each connection that it waits for.
  */
 int
 ep_deadlock_victim(EpDeadPool *pools, int npools, EpDeadCap *caps, EpDeadWaiter *waiters, int nwaiters,
@@ -117,7 +193,14 @@ ep_deadlock_victim(EpDeadPool *pools, int npools, EpDeadCap *caps, EpDeadWaiter 
 		Assert(waiters[i].pool >= 0 && waiters[i].pool < npools);
 		waiters[i].live = waiters[i].busy || can_be_served(&pools[waiters[i].pool], waiters[i].session) ||
 			goes_on(pools, waiters, nwaiters, waiters[i].proc);
-		if (!waiters[i].live && (victim < 0 || waiters[i].since_us > waiters[victim].since_us))
+	}
+	find_deadlocked(pools, caps, waiters, nwaiters, holds, nholds);
+	for (int i = 0; i < nwaiters; i++)
+	{
+		if (waiters[i].live)
+			continue;
+		if (victim < 0 || waiters[i].deadlocked > waiters[victim].deadlocked ||
+			(waiters[i].deadlocked == waiters[victim].deadlocked && waiters[i].since_us > waiters[victim].since_us))
 			victim = i;
 	}
 	return victim;

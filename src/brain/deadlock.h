@@ -38,6 +38,7 @@ typedef struct EpDeadWaiter
 	bool		busy;			/* its process has other things under way, and will give connections back */
 	uint64		since_us;
 	bool		live;			/* out */
+	bool		deadlocked;		/* out: is not live, and holds what another one that is not lacks */
 } EpDeadWaiter;
 
 /* A connection of a pool held by a backend. */

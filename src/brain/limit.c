@@ -405,7 +405,7 @@ choose(const EpLimit *limit, const EpLimitPace *pace, int lowest, int highest)
 		if (rung == limit->home || (rung > limit->home && !pace->queue))
 			continue;
 		expected = expect(limit, rung);
-		hope = (expected.worth - limit->rungs[limit->home].worth - needed(limit, rung, lowest, highest)) / sqrt(expected.doubt);
+		hope = (expected.worth - limit->rungs[limit->home].worth - needed(limit, rung, lowest, highest)) / sqrt((double) expected.doubt);
 		if (expected.doubt >= EP_LIMIT_UNKNOWN)
 			hope = 0;
 		if (hope > most)

@@ -66,8 +66,8 @@ typedef struct EpTuner
 } EpTuner;
 
 extern int	ep_tuner_servers(double load, double wait, int most);
-extern void ep_tuner_step(EpTuner *tuner, const EpTunerInput *in);
-extern int	ep_tuner_aside(const EpTuner *tuner, int connections);
-extern void ep_tuner_apply(const EpTuner *tuner, EpSizingInput *in);
+extern void ep_tuner_step(EpTuner *t, const EpTunerInput *in);
+extern int	ep_tuner_aside(const EpTuner *t, int connections);
+extern void ep_tuner_apply(const EpTuner *t, EpSizingInput *in);
 
 #endif							/* EP_TUNER_H */

@@ -85,7 +85,7 @@ typedef struct Picture
 extern Verdict ep_attempt_join(Attempt *a, EpLease *lease, Picture *picture);
 extern Verdict ep_attempt_look(Attempt *a, EpLease *lease, bool may_take, Picture *picture);
 extern Verdict ep_attempt_renew(Attempt *a);
-extern void ep_attempt_refuse(const Attempt *a, Verdict verdict, const Picture *picture);
+extern void ep_attempt_refuse(const Attempt *a, Verdict verdict, const Picture *p);
 extern bool ep_attempt_make_ready(Attempt *a, EpLease *lease);
 extern void ep_stand_leave(Stand *stand);
 

@@ -119,13 +119,13 @@ ep_admin_register(const EpAdminTarget *target, int (*register_one) (const EpPool
 {
 	EpPoolDef  *def = palloc0(sizeof(EpPoolDef));
 	volatile int n = 0;
-	ListCell   *lc;
 
 	PG_TRY();
 	{
 		for (int i = 0; i < EP_RESOLVE_ATTEMPTS; i++)
 		{
 			uint64		epoch = ep_catalog_epoch();
+			ListCell   *lc;
 
 			n = 0;
 			foreach(lc, ep_list_pools_of(target->server->serverid))

@@ -351,6 +351,7 @@ raise_worst(Remote *remotes, int n)
 		if (r->fate == FATE_UNKNOWN || (worst == NULL && r->fate != FATE_COMMITTED))
 			worst = r;
 	}
+	Assert(worst != NULL);		/* the caller has seen one that is not committed */
 	if (worst->fate == FATE_UNKNOWN)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),

@@ -69,7 +69,6 @@ changes_of(List *present, Jsonb *options)
 {
 	JsonbIterator *it;
 	JsonbValue	key;
-	JsonbIteratorToken token;
 	List	   *changes = NIL;
 
 	if (!JB_ROOT_IS_OBJECT(options))
@@ -79,7 +78,7 @@ changes_of(List *present, Jsonb *options)
 				 errhint("Write '{\"max_size\": 50}'.")));
 	it = JsonbIteratorInit(&options->root);
 	(void) JsonbIteratorNext(&it, &key, true);	/* the beginning of the object */
-	while ((token = JsonbIteratorNext(&it, &key, true)) == WJB_KEY)
+	while (JsonbIteratorNext(&it, &key, true) == WJB_KEY)
 	{
 		JsonbValue	value;
 		char	   *name = pnstrdup(key.val.string.val, key.val.string.len);

@@ -36,8 +36,8 @@ extern int64 ep_copy_from_run(EpCopyFrom *copy, EpLease *lease);
 /* encode.c: local rows in the formats of COPY */
 typedef struct EpRowEncoder EpRowEncoder;
 extern EpRowEncoder *ep_row_encoder_create(TupleDesc desc, bool binary);
-extern void ep_encode_begin(EpRowEncoder *encoder, StringInfo out);
-extern void ep_encode_row(EpRowEncoder *encoder, TupleTableSlot *slot, StringInfo out);
-extern void ep_encode_end(EpRowEncoder *encoder, StringInfo out);
+extern void ep_encode_begin(EpRowEncoder *row, StringInfo out);
+extern void ep_encode_row(EpRowEncoder *row, TupleTableSlot *slot, StringInfo out);
+extern void ep_encode_end(EpRowEncoder *row, StringInfo out);
 
 #endif							/* EP_COPY_H */

@@ -79,7 +79,7 @@ extern void ep_row_decoder_column(EpRowDecoder *row, int col, const EpColumn *co
 								  Oid type, int32 typmod, int attno, const char *name);
 extern void ep_decode_row(EpRowDecoder *row, int nfields, const EpField *fields,
 						  Datum *values, bool *nulls);
-extern void ep_decode_context(void *current);
+extern void ep_decode_context(void *arg);
 extern void ep_raise_field_count(int nfields, int ncols) pg_attribute_noreturn();
 
 #endif							/* EP_DECODE_H */

@@ -291,10 +291,11 @@ static void
 send_rest(EpLease *lease)
 {
 	EpWire	   *wire = &lease->desc->wire;
-	EpIo		io;
 
 	while (ep_wire_unsent(wire))
 	{
+		EpIo		io;
+
 		CHECK_FOR_INTERRUPTS();
 		ep_check_terminated(lease);
 		io = ep_wire_flush(wire);

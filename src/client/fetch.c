@@ -214,9 +214,8 @@ attempt(Fetch *fetch, int worker, const EpChannelRequest *request, uint64 deadli
 	if (result != FETCH_OK)
 		return result;
 	/* a fresh socket's buffer takes that at once */
-	if (send(fetch->sock, request, sizeof(*request), MSG_DONTWAIT | MSG_NOSIGNAL) != sizeof(*request))
-		result = FETCH_LATER;
-	else if (!wait_readable(fetch, deadline_us))
+	if (send(fetch->sock, request, sizeof(*request), MSG_DONTWAIT | MSG_NOSIGNAL) != sizeof(*request) ||
+		!wait_readable(fetch, deadline_us))
 		result = FETCH_LATER;
 	else
 		result = receive_answer(fetch);

@@ -93,7 +93,7 @@ collect(const EpPoolRef *ref)
  * as it is shown, and NULL for the default.
  */
 static char *
-statement_for(const StringInfo settings, bool local)
+statement_for(const StringInfoData *settings, bool local)
 {
 	StringInfoData sql;
 

@@ -471,6 +471,7 @@ check_own_mapping(const EpResolution *resolution, bool quiet)
 
 	if (resolution->own == NULL)
 		return true;
+	Assert(resolution->other != NULL);
 	foreach(lc, resolution->own->options)
 	{
 		DefElem    *option = lfirst_node(DefElem, lc);

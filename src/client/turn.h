@@ -77,7 +77,6 @@ extern bool ep_turn_push(EpTurn *turn);
 extern void ep_turn_ready(EpTurn *turn, const EpMessage *msg);
 extern void ep_turn_note_transaction(EpTurn *turn, const char *tag);
 extern void ep_turn_complete(EpTurn *turn, const EpMessage *msg, EpOutcome *outcome);
-extern void ep_turn_note_transaction(EpTurn *turn, const char *tag);
 extern void ep_turn_unexpected(EpTurn *turn, const EpMessage *msg) pg_attribute_noreturn();
 extern void ep_turn_close(EpTurn *turn);
 extern void ep_turn_end(EpTurn *turn);

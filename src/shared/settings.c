@@ -303,12 +303,15 @@ bool
 ep_setting_valid(const EpSettingDef *def, const char *value)
 {
 	double		result = 0;
-	char		complaint[256];
 
 	if (def->type == EP_TYPE_STRING)
+	{
+		char		complaint[256];
+
 		return strlen(value) <= EP_TEXTS_SIZE - 2 &&
 			(value[0] != '\0' || ep_setting_text_may_be_empty(def)) &&
 			ep_setting_text_has_meaning(def, value, complaint, sizeof(complaint));
+	}
 	return parse_number(def, value, &result) && ep_setting_in_range(def, result);
 }
 

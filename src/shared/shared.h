@@ -672,7 +672,7 @@ extern bool ep_conn_outdated(const EpPool *pool, const EpConn *conn);
 extern bool ep_conn_must_go(const EpPool *pool, const EpConn *conn);
 extern EpEndReason ep_conn_reason_to_go(const EpPool *pool, const EpConn *conn);
 extern int	ep_queue_first(const EpPool *pool, bool kept);
-extern int	ep_queue_may_take(const EpPool *pool, int procno);
+extern int	ep_queue_may_take(const EpPool *pool, int entry);
 extern void ep_queue_next(EpPool *pool, EpGiven *given);
 extern EpGiven ep_conn_give(EpPool *pool, EpConn *conn);
 extern void ep_queue_set_aside(EpPool *pool, int n, EpGiven *given);

@@ -12,7 +12,10 @@
  * was not seen, so it reads whole messages only.  The number cannot come
  * before libpq has answered the challenge, as its nonce is in the same
  * message; what comes after the challenge and does not begin like a message
- * is therefore the rest of one that slipped by, and refused.
+ * is therefore the rest of one that slipped by, and refused.  Nor may one that
+ * libpq answers or skips come before the one with the number, or it would be
+ * looked at alone, and the other slip by right behind it: who has asked for
+ * proof in one way is not to ask in another.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,8 +27,9 @@
 
 /* Codes of authentication requests. */
 #define CODE_OK				0
-#define CODE_SASL			10
+#define CODE_GSS_CONTINUE	8
 #define CODE_SASL_CONTINUE	11
+#define CODE_SASL_FINAL		12
 
 /* libpq takes no longer requests, and no longer errors. */
 #define LONGEST_REQUEST		2000
@@ -63,6 +67,13 @@ asks_too_much(const char *body, size_t len)
 	return false;
 }
 
+/* Does a request belong to the exchange that an earlier one has begun? */
+static bool
+goes_on_with_it(uint32 code)
+{
+	return code == CODE_GSS_CONTINUE || code == CODE_SASL_CONTINUE || code == CODE_SASL_FINAL;
+}
+
 /*
  * Looks at bytes that are there to be read, before libpq gets them, while it
  * waits for the server to let it in.  They begin with a message.  *challenged,
@@ -76,6 +87,7 @@ ep_login_look(const char *data, size_t len, bool *challenged, const char **why)
 	{
 		bool		request = data[0] == 'R' || data[0] == 'v';
 		uint32		length;
+		uint32		code;
 
 		/* an error may be one of a server that cannot speak to us, in another form */
 		if (!request && !*challenged)
@@ -97,13 +109,19 @@ ep_login_look(const char *data, size_t len, bool *challenged, const char **why)
 			return EP_LOGIN_INCOMPLETE;
 		if (!request)
 			return EP_LOGIN_GOES_ON;	/* which is the end for libpq */
-		if (data[0] == 'R' && number_at(data + 5) == CODE_SASL)
-			*challenged = true;
-		if (data[0] == 'R' && number_at(data + 5) == CODE_SASL_CONTINUE && asks_too_much(data + 9, length - 8))
+		code = data[0] == 'R' ? number_at(data + 5) : CODE_OK;
+		if (*challenged && !goes_on_with_it(code))
+		{
+			*why = "the server asks for proof in two ways";
+			return EP_LOGIN_REFUSED;
+		}
+		/* libpq takes the last word for the first one if that has not come */
+		if ((code == CODE_SASL_CONTINUE || code == CODE_SASL_FINAL) && asks_too_much(data + 9, length - 8))
 		{
 			*why = "the server asks for too many iterations of SCRAM";
 			return EP_LOGIN_REFUSED;
 		}
+		*challenged |= data[0] == 'R';
 		data += length + 1;
 		len -= length + 1;
 	}

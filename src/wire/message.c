@@ -74,6 +74,15 @@ ep_read_string(EpReader *r)
 	return p;
 }
 
+/* A position in a statement, counted from 1; 0, which is none, for what is no such number. */
+static int
+position(const char *text)
+{
+	long		n = strtol(text, NULL, 10);
+
+	return n > 0 && n <= PG_INT32_MAX ? (int) n : 0;
+}
+
 /*
  * Take apart an ErrorResponse or NoticeResponse.  Returns false if the
  * message is malformed; fields that are missing are NULL or 0.
@@ -137,10 +146,10 @@ ep_parse_error(const EpMessage *msg, EpErrorFields *f)
 				f->constraint = text;
 				break;
 			case 'P':
-				f->position = atoi(text);
+				f->position = position(text);
 				break;
 			case 'p':
-				f->internal_position = atoi(text);
+				f->internal_position = position(text);
 				break;
 			case 'q':
 				f->internal_query = text;

@@ -251,7 +251,9 @@ static ssize_t
 nothing_moved(SSL *ssl, int result)
 {
 	int			code = SSL_get_error(ssl, result);
+#ifdef SSL_R_UNEXPECTED_EOF_WHILE_READING
 	unsigned long reason = ERR_peek_error();
+#endif
 
 	if (code == SSL_ERROR_WANT_READ || code == SSL_ERROR_WANT_WRITE)
 		return 0;
@@ -397,9 +399,12 @@ ep_tls_clear_errors(void)
 
 /*
  * While libpq still uses the SSL object: what its next read will return, without
- * taking it away.  At most one record; 0 or less if there is nothing.  An alert
- * or the like is told once: *error is then what libpq would have been told, else
- * it is left alone.
+ * taking it away, at most one record.  0: an end or an error.  An alert or the
+ * like is told once: *error is then what libpq would have been told, else it is
+ * left alone.  Less than 0: nothing, and there may be something when the socket
+ * can be read (EP_PEEK_READ) or written (EP_PEEK_WRITE).  libpq must not read
+ * then: what came was no data (a session ticket, a key update), and what comes
+ * behind it was not seen.
  */
 ssize_t
 ep_tls_peek(SSL *ssl, char *data, size_t size, const char **error)
@@ -408,11 +413,20 @@ ep_tls_peek(SSL *ssl, char *data, size_t size, const char **error)
 
 	ERR_clear_error();
 	n = SSL_peek(ssl, data, (int) size);
-	if (n <= 0 && SSL_get_error(ssl, n) == SSL_ERROR_SSL)
+	if (n > 0)
+		return n;
+	switch (SSL_get_error(ssl, n))
 	{
-		const char *reason = ERR_reason_error_string(ERR_peek_error());
-
-		*error = reason ? reason : "unknown";
+		case SSL_ERROR_WANT_READ:
+			return EP_PEEK_READ;
+		case SSL_ERROR_WANT_WRITE:
+			return EP_PEEK_WRITE;
+		case SSL_ERROR_SSL:
+			*error = ERR_reason_error_string(ERR_peek_error());
+			if (*error == NULL)
+				*error = "unknown";
+			return 0;
+		default:
+			return 0;
 	}
-	return n;
 }

@@ -46,6 +46,10 @@ extern void ep_transport_socket(EpTransport *t, int fd);
 extern bool ep_transport_tls(EpTransport *t, struct ssl_st *ssl, int fd);
 extern void ep_tls_read_singly(struct ssl_st *ssl);
 extern void ep_tls_clear_errors(void);
+/* What ep_tls_peek returns when there is nothing yet. */
+#define EP_PEEK_READ	(-1)
+#define EP_PEEK_WRITE	(-2)
+
 extern ssize_t ep_tls_peek(struct ssl_st *ssl, char *data, size_t size, const char **error);
 
 typedef enum EpIo
@@ -159,7 +163,7 @@ typedef struct EpErrorFields
 	const char *internal_query;
 } EpErrorFields;
 
-extern bool ep_parse_error(const EpMessage *msg, EpErrorFields *fields);
+extern bool ep_parse_error(const EpMessage *msg, EpErrorFields *f);
 extern bool ep_parse_ready(const EpMessage *msg, char *tx_status);
 extern bool ep_parse_parameter(const EpMessage *msg, const char **name, const char **value);
 extern bool ep_message_is_async(char type);

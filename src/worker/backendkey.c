@@ -125,7 +125,7 @@ ep_keycatcher_start(PGconn *conn)
 		pfree(catcher);
 		return NULL;
 	}
-	setvbuf(catcher->stream, catcher->buffer, _IOFBF, sizeof(catcher->buffer));
+	(void) setvbuf(catcher->stream, catcher->buffer, _IOFBF, sizeof(catcher->buffer));
 	PQtrace(conn, catcher->stream);
 	PQsetTraceFlags(conn, PQTRACE_SUPPRESS_TIMESTAMPS);
 	return catcher;
@@ -168,7 +168,7 @@ ep_keycatcher_finish(EpKeyCatcher *catcher, PGconn *conn, EpCancelKey *key)
 		return;
 	if (conn)
 		PQuntrace(conn);		/* flushes, too */
-	fclose(catcher->stream);
+	(void) fclose(catcher->stream);
 	if (catcher->found && conn && PQstatus(conn) == CONNECTION_OK && remote_address(conn, key))
 	{
 		key->pid = catcher->pid;

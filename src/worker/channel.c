@@ -153,6 +153,7 @@ send_answer(int fd, EpChannelAnswer *answer, const int *fds)
 		msg.msg_control = control.space;
 		msg.msg_controllen = CMSG_SPACE(sizeof(int) * answer->n);
 		c = CMSG_FIRSTHDR(&msg);
+		Assert(c != NULL);		/* space is larger than a header */
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
 		c->cmsg_len = CMSG_LEN(sizeof(int) * answer->n);

@@ -23,19 +23,17 @@
 #include "postgres.h"
 
 #include <fcntl.h>
-#include <poll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "utils/memutils.h"
 
 #include "shared/events.h"
-#include "wire/login.h"
 #include "wire/wire.h"
 #include "worker/backendkey.h"
 #include "worker/complaint.h"
 #include "worker/connector.h"
 #include "worker/conninfo.h"
+#include "worker/greeting.h"
 #include "worker/loop.h"
 #include "worker/resolver.h"
 
@@ -50,9 +48,6 @@ static const char *const password_hint =
 
 /* After this time it is looked whether the rest of a message has come. */
 #define LOOK_AGAIN_US	((uint64) 5000)
-
-/* Messages of a login have at most 2000 bytes, and there are never many at once. */
-#define LOGIN_SIZE		8192
 
 struct EpWalk
 {
@@ -79,7 +74,7 @@ struct EpWalk
 	PGconn	   *conn;
 	EpWatch		watch;
 	EpKeyCatcher *catcher;
-	bool		challenged;		/* the server has asked for proof, see login.c */
+	EpGreeting	greeting;		/* what the server says before it lets us in */
 	uint64		look_again_at;	/* a part of a message has come; 0: none */
 
 	/* what has become of it so far */
@@ -126,7 +121,7 @@ drop_attempt(EpWalk *walk)
 	if (walk->conn)
 		PQfinish(walk->conn);
 	walk->conn = NULL;
-	walk->challenged = false;
+	ep_greeting_begin(&walk->greeting);
 	walk->look_again_at = 0;
 }
 
@@ -187,7 +182,7 @@ deliver_connection(EpWalk *walk)
 	PQsetnonblocking(walk->conn, 1);
 
 	ep_copy_text(result.host, sizeof(result.host), name ? name : PQhost(walk->conn));
-	result.port = atoi(PQport(walk->conn));
+	result.port = (int) strtol(PQport(walk->conn), NULL, 10);	/* libpq has used it */
 	result.no_options = walk->without_options;
 	result.conn = walk->conn;
 	walk->conn = NULL;
@@ -478,74 +473,25 @@ watch_attempt(EpWalk *walk, PostgresPollingStatusType status)
 				 status == PGRES_POLLING_READING ? EPOLLIN : EPOLLOUT);
 }
 
-/* Is what has come over the socket all that ever will? */
-static bool
-has_hung_up(int fd)
-{
-	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
-
-	return poll(&p, 1, 0) > 0;
-}
-
-/*
- * May libpq read what has come?  What the server says before it lets us in is
- * looked at first: it could make libpq compute for hours.
- */
-static EpLoginVerdict
-look_at_login(EpWalk *walk, const char **why)
-{
-	char		data[LOGIN_SIZE];
-	struct ssl_st *ssl = PQsslStruct(walk->conn, "OpenSSL");
-	const char *error = NULL;
-	bool		hung_up = false;
-	ssize_t		n;
-	EpLoginVerdict verdict;
-
-	if (PQstatus(walk->conn) != CONNECTION_AWAITING_RESPONSE)
-		return EP_LOGIN_GOES_ON;
-	if (ssl)
-		n = ep_tls_peek(ssl, data, sizeof(data), &error);
-	else
-	{
-		hung_up = has_hung_up(PQsocket(walk->conn));	/* first, so that all is seen that came before */
-		n = recv(PQsocket(walk->conn), data, sizeof(data), MSG_PEEK | MSG_DONTWAIT);
-	}
-	if (error)
-	{
-		*why = psprintf("SSL error: %s", error);
-		return EP_LOGIN_REFUSED;
-	}
-	if (n <= 0)
-		return EP_LOGIN_GOES_ON;
-	verdict = ep_login_look(data, n, &walk->challenged, why);
-
-	/* no more than one record is seen, and no server splits so short a message */
-	if (verdict == EP_LOGIN_INCOMPLETE && (ssl || n == sizeof(data)))
-	{
-		*why = "the server sent a part of a message while it was to let us in";
-		return EP_LOGIN_REFUSED;
-	}
-	if (verdict == EP_LOGIN_INCOMPLETE && hung_up)
-	{
-		*why = "server closed the connection unexpectedly";
-		return EP_LOGIN_REFUSED;
-	}
-	return verdict;
-}
-
 /* Looks at what has come; returns whether libpq is to go on.  The attempt is gone if it was refused. */
 static bool
 may_go_on(EpWalk *walk)
 {
 	EpHost	   *host = &walk->info.hosts[walk->host];
 	const char *why = NULL;
+	uint32		events;
 
 	walk->look_again_at = 0;
-	switch (look_at_login(walk, &why))
+	switch (ep_greeting_look(&walk->greeting, walk->conn, &events, &why))
 	{
 		case EP_LOGIN_GOES_ON:
 			return true;
 		case EP_LOGIN_INCOMPLETE:
+			if (events != 0)
+			{
+				ep_watch_set(&walk->watch, PQsocket(walk->conn), events);
+				return false;
+			}
 			/* the socket stays readable: look now and then */
 			walk->look_again_at = ep_now_us() + LOOK_AGAIN_US;
 			ep_loop_wake_at(walk->look_again_at);

@@ -201,10 +201,11 @@ void
 ep_health_talked(EpKept *kept, EpTalkState state)
 {
 	EpPool	   *pool = ep_kept_pool(kept);
-	char		why[EP_TALK_ERROR_SIZE + 64];
 
 	if (state == EP_TALK_LOST || kept->talk.failed)
 	{
+		char		why[EP_TALK_ERROR_SIZE + 64];
+
 		snprintf(why, sizeof(why), "health check: %s", kept->talk.error);
 		ep_opener_failed(kept, why);
 		return;

@@ -87,7 +87,7 @@ static void
 note_scaling(EpPool *pool, const EpSizingInput *in, const EpSizing *sizing, int n)
 {
 	EpEventPool whose;
-	const char *name = whose.ident.name;
+	const char *name;
 	bool		log;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
@@ -102,6 +102,7 @@ note_scaling(EpPool *pool, const EpSizingInput *in, const EpSizing *sizing, int 
 		pool->stats.last_scaling_at = GetCurrentTimestamp();
 	log = EP_BOOL(&pool->def.set, EP_S_LOG_CONNECTIONS) && sizing->scaling != EP_SCALING_FILL;
 	LWLockRelease(&pool->lock);
+	name = whose.ident.name;
 	if (sizing->scaling != EP_SCALING_FILL)
 		note_event(&whose, in, sizing, n);
 	if (log)

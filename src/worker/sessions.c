@@ -97,7 +97,6 @@ int
 ep_sessions_keep(EpPool *pool, uint64 now_us, bool stuck)
 {
 	EpKeepInput in;
-	EpKeepPlan	plan;
 	EpGiven		given = EP_GIVEN_TO_NOBODY;
 	int			lacking = 0;
 
@@ -107,6 +106,8 @@ ep_sessions_keep(EpPool *pool, uint64 now_us, bool stuck)
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	if (pool->in_use && !pool->closing && !pool->paused && !pool->checked_only)
 	{
+		EpKeepPlan	plan;
+
 		let_go_aged(pool, now_us);
 		ep_keep_read(pool, now_us, &in);
 		in.others = Max(in.others - pool->n_connecting - pool->n_tended, 0);

@@ -177,7 +177,7 @@ note_tag(EpTalk *talk, const EpMessage *msg)
 	ep_reader_init(&r, msg);
 	tag = ep_read_string(&r);
 	if (strncmp(tag, "SELECT ", 7) == 0)
-		talk->rows = atoi(tag + 7);
+		talk->rows = (int) Min(strtoul(tag + 7, NULL, 10), PG_INT32_MAX);
 	talk->forget |= ep_tag_drops_statements(tag);
 }
 
@@ -267,7 +267,7 @@ ep_talk_step(EpTalk *talk, EpWire *wire)
 		if (ep_wire_flush(wire) == EP_IO_ERROR)
 		{
 			/* what the remote said before it closed may still be there to read */
-			while (i++ < STEP_READS && (io = ep_wire_fill(wire)) == EP_IO_OK)
+			while (i++ < STEP_READS && ep_wire_fill(wire) == EP_IO_OK)
 				(void) read_messages(talk, wire);
 			return lost(talk, "could not send to the remote server");
 		}

@@ -217,7 +217,6 @@ begin_reset(EpKept *kept, uint64 now_us)
 {
 	EpConn	   *conn = ep_kept_conn(kept);
 	EpPool	   *pool = ep_kept_pool(kept);
-	const char *text;
 	bool		never;
 
 	LWLockAcquire(&pool->lock, LW_SHARED);
@@ -232,6 +231,8 @@ begin_reset(EpKept *kept, uint64 now_us)
 		ep_talk_query(&kept->talk, &kept->wire, "ROLLBACK");
 	if (!never)
 	{
+		const char *text;
+
 		ep_talk_query(&kept->talk, &kept->wire, ep_kept_text(pool, EP_S_RESET_QUERY));
 		ep_opener_put_settings(kept);
 		text = ep_kept_text(pool, EP_S_CONNECT_QUERY);

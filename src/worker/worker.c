@@ -162,7 +162,8 @@ server_is_stopping(void)
 /*
  * The worker is to end.  If everybody is, sessions break off what they are in the
  * middle of, and nobody but this process can have it cancelled: stay until that is
- * done, or the remotes would go on with it for nobody.
+ * done, or the remotes would go on with it for nobody.  Whatever is logged
+ * meanwhile would end the process, unless interrupts are held.
  */
 static void
 wind_down(void)
@@ -170,14 +171,14 @@ wind_down(void)
 	uint64		now = ep_now_us();
 	uint64		until = now + WIND_DOWN_US;
 
-	if (!server_is_stopping())
-		return;
+	HOLD_INTERRUPTS();
 	while (now < until && ep_keeper_wind_down(now))
 	{
 		ep_loop_wake_at(now + WIND_DOWN_STEP_US);
 		ep_loop_wait();
 		now = ep_now_us();
 	}
+	RESUME_INTERRUPTS();
 }
 
 /* Main function of a worker; arg is its number. */
@@ -208,7 +209,7 @@ enhanced_pool_worker_main(Datum arg)
 	{
 		uint64		now;
 
-		if (ProcDiePending)
+		if (ProcDiePending && server_is_stopping())
 			wind_down();
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)

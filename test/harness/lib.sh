@@ -14,6 +14,7 @@
 #   KEEP=1			leave $T in place at the end
 #   TLS=1			servers that pools connect to are reached over TLS alone
 #   EP_SANITIZE=1	the extension is built with sanitizers, see sanitize_server
+#   EP_COVERAGE=1	the extension counts which lines run, see coverage
 #   TMPDIR			where $T is made (default /tmp)
 
 set -euo pipefail
@@ -31,6 +32,9 @@ with_tls() { [ -n "${TLS-}" ] && [ "${TLS-}" != 0 ]; }
 
 # Is this a run with sanitizers?
 with_sanitizers() { [ -n "${EP_SANITIZE-}" ] && [ "${EP_SANITIZE-}" != 0 ]; }
+
+# Is this a run that measures coverage?
+with_coverage() { [ -n "${EP_COVERAGE-}" ] && [ "${EP_COVERAGE-}" != 0 ]; }
 
 # --------------------------------------------------------------- outside
 
@@ -185,7 +189,7 @@ go_inside()
 	cd "$T"
 	exec "${drop[@]}" env -i PATH="$PATH" HOME="$T" TMPDIR="$T/tmp" TERM="${TERM-dumb}" LC_ALL=C.UTF-8 \
 		CI="${CI-}" KEEP="${KEEP-}" WERROR="${WERROR--Werror}" EP_T="$T" EP_PG_CONFIG="$pg_config" \
-		EP_STRANGER="$T/stranger" EP_TESTS="${EP_TESTS-}" TLS="${TLS-}" EP_SANITIZE="${EP_SANITIZE-}" EP_JOBS="${EP_JOBS-$(nproc)}" \
+		EP_STRANGER="$T/stranger" EP_TESTS="${EP_TESTS-}" TLS="${TLS-}" EP_SANITIZE="${EP_SANITIZE-}" EP_COVERAGE="${EP_COVERAGE-}" EP_JOBS="${EP_JOBS-$(nproc)}" \
 		bash "$T/src/test/harness/$script" --inside "$@"
 }
 
@@ -321,6 +325,7 @@ build()
 {
 	title "Building and installing into the copy ($("$PG_CONFIG" --version)$(! with_sanitizers || echo ', sanitizers'))"
 	! with_sanitizers || export COPT="$sanitizers"
+	! with_coverage || export COPT="$coverage"
 	if ! run make -s -j"$EP_JOBS" PG_CONFIG="$PG_CONFIG" WERROR="$WERROR" all >"$T/build.log" 2>&1; then
 		cat "$T/build.log"
 		die "the build failed"
@@ -335,6 +340,11 @@ build()
 # PGXS takes them as COPT.  -fwrapv, with which servers are built, would make
 # signed overflow fine.
 sanitizers='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-wrapv -fno-omit-frame-pointer -O1'
+
+# Without optimization, so that each line keeps code of its own; which the
+# server's -D_FORTIFY_SOURCE warns about.  Each process adds its counts to files
+# beside the objects when it exits.
+coverage='--coverage -O0 -Wno-cpp'
 
 # The sanitizers look at the extension alone; the server itself is built without
 # them.  Their libraries have to be loaded before anything else, so a script that

@@ -13,6 +13,7 @@
  *	record=N		send records of N bytes (1 to 16384); full ones if more is there
  *	update=N		a key update every N kB in either direction, by turns asking the
  *					client for one and not
+ *	each=1			one before whatever is sent to the client, in the same packet
  *	cut=N cutup=N	end the connection after N bytes to, or from, the client
  *	how=rst|fin|notify|half
  *					by a reset, by closing without a goodbye, by close_notify, or by
@@ -70,6 +71,7 @@ static const char *nowrite_file;
 static const char *log_file;
 static size_t record = 16384;
 static uint64_t update_every;
+static uint64_t update_each;
 static uint64_t cut_after;
 static uint64_t cut_up_after;
 
@@ -134,7 +136,7 @@ read_options(int argc, char **argv)
 				 !option(arg, "key", &key_file) && !option(arg, "tls", &tls_version) &&
 				 !option(arg, "how", &how) && !option(arg, "log", &log_file) &&
 				 !option(arg, "noread", &noread_file) && !option(arg, "nowrite", &nowrite_file) &&
-				 !number(arg, "cut", &cut_after) && !number(arg, "cutup", &cut_up_after))
+				 !number(arg, "each", &update_each) && !number(arg, "cut", &cut_after) && !number(arg, "cutup", &cut_up_after))
 		{
 			fprintf(stderr, "unknown option: %s\n", arg);
 			exit(1);
@@ -335,13 +337,23 @@ fill(Flow *flow, ssize_t (*source) (void *, size_t))
 	return n != 0;
 }
 
+/* What is written to the client meanwhile leaves together. */
+static void
+hold_back(bool on)
+{
+	int			value = on;
+
+	if (update_each)
+		setsockopt(client, IPPROTO_TCP, TCP_CORK, &value, sizeof(value));
+}
+
 /* Key updates come between two records. */
 static void
 update_keys(void)
 {
-	if (update_every == 0 || ssl == NULL || pending > 0)
+	if ((update_every == 0 && update_each == 0) || ssl == NULL || pending > 0)
 		return;
-	if (!updating && down.total + up.total >= next_update)
+	if (!updating && (update_each ? down.start < down.end : down.total + up.total >= next_update))
 	{
 		if (SSL_key_update(ssl, updates_sent % 2 ? SSL_KEY_UPDATE_NOT_REQUESTED : SSL_KEY_UPDATE_REQUESTED) == 1)
 			updates_sent++;
@@ -395,9 +407,11 @@ move(void)
 	moved |= fill(&down, read_server);
 	if (!stalled(&down, nowrite_file))
 	{
+		hold_back(true);
 		update_keys();
 		if (!updating)
 			moved |= drain(&down, write_client, cut_after);
+		hold_back(false);
 	}
 	return moved;
 }

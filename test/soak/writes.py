@@ -63,12 +63,13 @@ def settle(s, keys, status):
         s.run.ledger.told[key] = status
 
 
-async def told(s, keys, work):
-    """A write that commits by itself: what its end says of it."""
+async def told(s, keys, work, unknown=None):
+    """A write that commits by itself: what its end says of it.  unknown: the only
+    SQLSTATE that leaves it open whether it did."""
     try:
         result = await work
     except Refused as error:
-        settle(s, keys, NO if error.sqlstate in BEFORE else MAYBE)
+        settle(s, keys, NO if error.sqlstate in BEFORE or (unknown and error.sqlstate != unknown) else MAYBE)
         raise
     settle(s, keys, YES)
     return result
@@ -123,7 +124,7 @@ async def write_together(s):
     pool = s.pool('fast', 'narrow', 'tls', 'wide')
     keys = [s.run.ledger.write(pool, s) for _ in range(3)]
     await told(s, keys, s.ask('SELECT success FROM enhanced_pool.run_in_transaction($1, $2::text[])', pool,
-                              ["INSERT INTO ledger VALUES ('%s', %d, %d)" % key for key in keys]))
+                              ["INSERT INTO ledger VALUES ('%s', %d, %d)" % key for key in keys]), unknown='08007')
 
 
 @kind(4)
@@ -225,11 +226,9 @@ async def commit(s, row, keys):
     try:
         await s.ask('COMMIT')
     except Refused as error:
-        if error.sqlstate == '08007':
-            ledger.local[row] = (NO, keys)
-        elif error.sqlstate != '57P01':
+        ledger.local[row] = (NO, keys)
+        if error.sqlstate != '08007':
             settle(s, keys, NO)
-            ledger.local[row] = (NO, keys)
         raise
     settle(s, keys, YES)
     ledger.local[row] = (YES, keys)

@@ -49,8 +49,14 @@ static const Case cases[] = {
 	{"whatever the order", "nn", {{1, 1, 20}, {0, 2, 10}}, {{0, 1}, {1, 2}}, 1, 0, NULL},
 	{"three in a ring", "nnn", {{1, 1, 30}, {2, 2, 20}, {0, 3, 10}}, {{0, 1}, {1, 2}, {2, 3}}, 1, 0, NULL},
 	{"a chain has an end", "nnn", {{1, 1, 30}, {2, 2, 20}}, {{0, 1}, {1, 2}, {2, 3}}, 0, 0, NULL},
-	{"who waits behind a ring is chosen if it is the youngest", "nn",
-	{{1, 1, 10}, {0, 2, 20}, {0, 3, 30}}, {{0, 1}, {1, 2}}, 3, 0, NULL},
+	{"who waits behind a ring and holds nothing is not chosen", "nn",
+	{{1, 1, 10}, {0, 2, 20}, {0, 3, 30}}, {{0, 1}, {1, 2}}, 2, 0, NULL},
+	{"nor who holds what nobody waits for", "nnn",
+	{{1, 1, 10}, {0, 2, 20}, {0, 3, 30}}, {{0, 1}, {1, 2}, {2, 3}}, 2, 0, NULL},
+	{"nor who holds what only such a one waits for", "nnn",
+	{{1, 1, 10}, {0, 2, 20}, {0, 3, 30}, {2, 4, 40}}, {{0, 1}, {1, 2}, {2, 3}}, 2, 0, NULL},
+	{"who holds what a ring waits for is in the way, ring or not", "nnn",
+	{{0, 1, 10}, {1, 2, 30}, {2, 3, 20}}, {{0, 1}, {0, 2}, {1, 2}, {2, 3}}, 2, 0, NULL},
 	{"a ring beside a pool that works", "nnn", {{1, 1, 10}, {0, 2, 20}, {2, 4, 99}}, {{0, 1}, {1, 2}, {2, 3}}, 2, 0, NULL},
 	{"the way out is another pool", "nyn", {{1, 1, 10}, {0, 2, 20}}, {{0, 1}, {2, 2}}, 0, 0, NULL},
 	{"all connections of a pool held by its own waiters", "n",
@@ -71,12 +77,15 @@ static const Case cases[] = {
 	{"what is kept is not for others", "b", {{0, 1, 10}}, {{0, 1}}, 1, 0, NULL},
 	{"nor when the session that has it ends", "n", {{0, 1, 10}}, {{0, 1}, {0 + KEPT, 2}}, 1, 0, NULL},
 	{"one beyond min_sessions is", "n", {{0, 1, 10}}, {{0, 1}, {0 + SESSION, 2}}, 0, 0, NULL},
+	{"a lease is not what who has no place for a session lacks", "kn", {{0 + SESSION, 1, 10}, {0 + SESSION, 2, 20}}, {{0 + KEPT, 1}, {0, 2}}, 1, 0, NULL},
 	{"each has a session and waits for one on the other pool", "kk", {{1 + SESSION, 1, 10}, {0 + SESSION, 2, 20}},
 	{{0 + KEPT, 1}, {1 + KEPT, 2}}, 2, 0, NULL},
 	{"one of them for a lease, of which there are more", "ky", {{1, 1, 10}, {0 + SESSION, 2, 20}}, {{0 + KEPT, 1}, {1 + SESSION, 2}}, 0, 0, NULL},
 	/* caps */
 	{"the cap leaves a place", "gg", {{0, 1, 10}, {1, 2, 20}}, {{0, 1}, {1, 2}}, 0, 0, "yn"},
 	{"all its places are held by those who wait for more", "gg", {{0, 1, 10}, {1, 2, 20}}, {{0, 1}, {1, 2}}, 2, 0, "nn"},
+	{"who holds nothing waits behind them", "gg", {{0, 1, 10}, {1, 2, 20}, {1, 3, 30}}, {{0, 1}, {1, 2}}, 2, 0, "nn"},
+	{"nor is who holds a connection under another cap", "ggn", {{0, 1, 10}, {1, 2, 20}, {1, 3, 30}}, {{0, 1}, {1, 2}, {2, 3}}, 2, 0, "nn"},
 	{"one holder works", "ggg", {{0, 1, 10}, {1, 2, 20}}, {{0, 1}, {1, 2}, {2, 3}}, 0, 0, "nn"},
 	{"but not under that cap", "ggn", {{0, 1, 10}, {1, 2, 20}}, {{0, 1}, {1, 2}, {2, 3}}, 2, 0, "nn"},
 	{"one waits for a pool that works", "ggn", {{0, 1, 10}, {2, 2, 20}}, {{0, 1}, {1, 2}, {2, 3}}, 0, 0, "nn"},
@@ -277,18 +286,34 @@ check_world(const World *start, int round)
 	World		played = *start;
 	int			victim = ep_deadlock_victim(found.pools, MAX_POOLS, found.caps, found.waiters, found.nwaiters,
 											found.holds, found.nholds);
+	World		rest = *start;
 	int			ndead = 0;
-	uint64		youngest = 0;
+	bool		deadlock = false;
 
 	play(&played);
 	for (int i = 0; i < found.nwaiters; i++)
 		ndead += !found.waiters[i].live;
-	for (int i = 0; i < played.nwaiters; i++)
-		youngest = Max(youngest, played.waiters[i].since_us);
+	for (int i = 0; i < found.nwaiters; i++)
+		deadlock |= found.waiters[i].deadlocked;
 	CHECK_INT(ndead, played.nwaiters, "round %d: who can never be served", round);
 	CHECK_INT(victim >= 0, played.nwaiters > 0, "round %d: a victim if there is need", round);
-	if (victim >= 0)
-		CHECK_INT(found.waiters[victim].since_us, youngest, "round %d: the youngest", round);
+	for (int i = 0; i < found.nwaiters; i++)
+	{
+		if (!found.waiters[i].live && found.waiters[i].deadlocked == deadlock)
+			CHECK_INT(found.waiters[i].since_us <= found.waiters[victim].since_us, true, "round %d: the youngest", round);
+	}
+	if (!deadlock)
+		return;
+
+	/* with none of them there is nothing that anybody's giving up could help against */
+	for (int i = 0; i < found.nwaiters; i++)
+	{
+		if (found.waiters[i].deadlocked)
+			give_up(&rest, found.waiters[i].proc);
+	}
+	(void) ep_deadlock_victim(rest.pools, MAX_POOLS, rest.caps, rest.waiters, rest.nwaiters, rest.holds, rest.nholds);
+	for (int i = 0; i < rest.nwaiters; i++)
+		CHECK_INT(rest.waiters[i].deadlocked, false, "round %d: all who are in the way", round);
 }
 
 void

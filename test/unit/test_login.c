@@ -14,6 +14,7 @@
 #define SASL		"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0"
 #define OK			"R\0\0\0\x08\0\0\0\0"
 #define CLEARTEXT	"R\0\0\0\x08\0\0\0\3"
+#define GSS_CONTINUE	"R\0\0\0\x0d\0\0\0\10token"
 #define NEGOTIATE	"v\0\0\0\x0c\0\3\0\0\0\0\0\0"
 #define ERROR_		"E\0\0\0\x08SX\0\0"
 
@@ -49,6 +50,12 @@ test_messages(void)
 		CASE("HTTP/1.1", false, EP_LOGIN_GOES_ON, "another protocol"),
 		CASE(ERROR_, true, EP_LOGIN_GOES_ON, "an error after the challenge"),
 		CASE("E\0\0\0", true, EP_LOGIN_INCOMPLETE, "a part of one"),
+		CASE(SASL, true, EP_LOGIN_REFUSED, "a second challenge"),
+		CASE(CLEARTEXT SASL, false, EP_LOGIN_REFUSED, "a challenge after a password was asked for"),
+		CASE(SASL CLEARTEXT, false, EP_LOGIN_REFUSED, "and the other way round"),
+		CASE(NEGOTIATE, true, EP_LOGIN_REFUSED, "another version when it is too late"),
+		CASE(OK, true, EP_LOGIN_GOES_ON, "let in after the challenge"),
+		CASE(GSS_CONTINUE, true, EP_LOGIN_GOES_ON, "the next step of GSS"),
 		CASE("Ecdef,s=c2FsdA==,i=999999999", true, EP_LOGIN_REFUSED, "the rest of a message that begins like an error"),
 		CASE("Rcdef,s=c2FsdA==,i=999999999", true, EP_LOGIN_REFUSED, "or like a request"),
 		CASE("xyz,s=c2FsdA==,i=999999999", true, EP_LOGIN_REFUSED, "or like nothing"),
@@ -65,7 +72,7 @@ test_messages(void)
 	}
 }
 
-/* What is made of "r=abcd,s=salt,i=" and a number, whole and cut at each byte. */
+/* What is made of "r=abcd,s=salt,i=" and a number, whole and cut at each byte, as a first word and as a last one. */
 static void
 test_iterations(void)
 {
@@ -87,14 +94,14 @@ test_iterations(void)
 		{"r=a,i=1,s=c2FsdA==,i=2147483647", EP_LOGIN_REFUSED},
 	};
 
-	for (Size i = 0; i < lengthof(cases); i++)
+	for (Size i = 0; i < 2 * lengthof(cases); i++)
 	{
-		char		message[128] = {'R', 0, 0, 0, 0, 0, 0, 0, 11};
-		size_t		len = strlen(cases[i].attributes);
+		char		message[128] = {'R', 0, 0, 0, 0, 0, 0, 0, 11 + i % 2};
+		size_t		len = strlen(cases[i / 2].attributes);
 		const char *why;
 
 		message[4] = (char) (len + 8);
-		memcpy(message + 9, cases[i].attributes, len);
+		memcpy(message + 9, cases[i / 2].attributes, len);
 		for (size_t cut = 0; cut <= len + 9; cut++)
 		{
 			bool		challenged = true;
@@ -102,8 +109,8 @@ test_iterations(void)
 
 			memcpy(copy, message, cut);
 			CHECK_INT(ep_login_look(copy, cut, &challenged, &why),
-					  cut == 0 ? EP_LOGIN_GOES_ON : cut < len + 9 ? EP_LOGIN_INCOMPLETE : cases[i].verdict,
-					  "\"%s\", %zu bytes", cases[i].attributes, cut);
+					  cut == 0 ? EP_LOGIN_GOES_ON : cut < len + 9 ? EP_LOGIN_INCOMPLETE : cases[i / 2].verdict,
+					  "\"%s\", %zu bytes", cases[i / 2].attributes, cut);
 			free(copy);
 		}
 	}

@@ -83,6 +83,22 @@ test_reader_ends(void)
 	free_message(&msg);
 }
 
+/* What an ErrorResponse with that text as its position has as its position. */
+static int
+position_of(const char *text)
+{
+	char		body[64];
+	int			len = snprintf(body, sizeof(body), "P%s", text) + 1;
+	EpMessage	msg;
+	EpErrorFields f;
+
+	body[len++] = '\0';			/* no more fields */
+	msg = message_of('E', body, len);
+	CHECK(ep_parse_error(&msg, &f), "well-formed");
+	free_message(&msg);
+	return f.position;
+}
+
 static void
 test_error(void)
 {
@@ -108,6 +124,13 @@ test_error(void)
 	CHECK_INT(f.position, 8, "P");
 	CHECK_INT(f.internal_position, 3, "p");
 	free_message(&msg);
+
+	/* positions that are none */
+	CHECK_INT(position_of("2147483647"), 2147483647, "the largest position");
+	CHECK_INT(position_of("2147483648"), 0, "larger than an int");
+	CHECK_INT(position_of("99999999999999999999"), 0, "larger than a long");
+	CHECK_INT(position_of("-3"), 0, "before the beginning");
+	CHECK_INT(position_of("here"), 0, "no number");
 
 	/* cut anywhere, it is malformed, and nothing beyond the cut is read */
 	for (uint32 len = 0; len < sizeof(body); len++)
