@@ -344,7 +344,8 @@ make_set(Wait *wait)
 	ReleaseExternalFD();
 	wait->set = ep_create_wait_event_set_compat(wait->n + 2);
 	(void) AddWaitEventToSet(wait->set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	(void) AddWaitEventToSet(wait->set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	if (IsUnderPostmaster)		/* in single-user mode there is none */
+		(void) AddWaitEventToSet(wait->set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	for (int i = 0; i < wait->n; i++)
 	{
 		wait->events[i] = wanted_events(wait->leases[i]);

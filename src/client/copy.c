@@ -76,14 +76,14 @@ ep_copy_begin(EpTurn *turn, EpLease *lease, const char *sql, bool dirty, char an
 	ep_turn_send(turn);
 	ep_turn_receive(turn, &msg);
 	if (msg.type == 'E')
-		(void) ep_copy_end(turn);
+		(void) ep_copy_end(turn, false);
 	if (msg.type != answer)
 		ep_turn_unexpected(turn, &msg);
 }
 
-/* Returns false after the last message of the answer. */
+/* Returns false after the last message of the answer; *data: may data come, or their end? */
 static bool
-take_message(EpTurn *turn, const EpMessage *msg, EpOutcome *outcome)
+take_message(EpTurn *turn, const EpMessage *msg, bool *data, EpOutcome *outcome)
 {
 	switch (msg->type)
 	{
@@ -91,11 +91,12 @@ take_message(EpTurn *turn, const EpMessage *msg, EpOutcome *outcome)
 		case 'c':
 
 			/* data that nobody asked for any more */
-			if (turn->lease->copy_in || turn->failed)
+			if (!*data || turn->failed)
 				ep_turn_unexpected(turn, msg);
+			*data = msg->type == 'd';
 			return true;
 		case 'C':
-			if (turn->failed || outcome->tag[0] != '\0')
+			if (*data || turn->failed || outcome->tag[0] != '\0')
 				ep_turn_unexpected(turn, msg);
 			ep_turn_complete(turn, msg, outcome);
 			return true;
@@ -112,19 +113,20 @@ take_message(EpTurn *turn, const EpMessage *msg, EpOutcome *outcome)
 }
 
 /*
- * All data was sent, CopyDone included, or received, or the remote has reported
- * an error: see the answer through and leave the exchange.  Returns how many
- * rows the remote has counted.  Raises its error, and what ep_turn_receive does.
+ * All data was sent, CopyDone included, or no more is wanted, or the remote has
+ * reported an error: see the answer through and leave the exchange.  data: more
+ * may come, CopyDone has not been received.  Returns how many rows the remote has
+ * counted.  Raises its error, and what ep_turn_receive does.
  */
 int64
-ep_copy_end(EpTurn *turn)
+ep_copy_end(EpTurn *turn, bool data)
 {
 	EpOutcome	outcome = {.tag = ""};
 	EpMessage	msg;
 
 	do
 		ep_turn_receive(turn, &msg);
-	while (take_message(turn, &msg, &outcome));
+	while (take_message(turn, &msg, &data, &outcome));
 	ep_turn_end(turn);
 	return outcome.rows;
 }

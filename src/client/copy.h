@@ -21,7 +21,7 @@
 extern bool ep_copy_binary_type(Oid local, Oid remote);
 extern void ep_copy_raise_columns(int from, int to) pg_attribute_noreturn();
 extern void ep_copy_begin(EpTurn *turn, EpLease *lease, const char *sql, bool dirty, char answer);
-extern int64 ep_copy_end(EpTurn *turn);
+extern int64 ep_copy_end(EpTurn *turn, bool data);
 
 /* copy_to.c: two steps, for what can be found out without a connection comes first */
 typedef struct EpCopyTo EpCopyTo;

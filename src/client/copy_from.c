@@ -178,7 +178,7 @@ next_data(Source *s, bool wait)
 				s->ended = true;
 				break;
 			case 'E':
-				(void) ep_copy_end(&s->turn);	/* raises it */
+				(void) ep_copy_end(&s->turn, false);	/* raises it */
 				break;
 			default:
 				ep_turn_unexpected(&s->turn, &msg);
@@ -282,7 +282,7 @@ ep_copy_from_run(EpCopyFrom *copy, EpLease *lease)
 	ep_copy_begin(&s.turn, lease, sql, ep_classify(copy->query).dirty, 'H');
 	rows = fill_table(copy, &s, binary);
 	lease->stats.rows_returned += rows;
-	(void) ep_copy_end(&s.turn);
+	(void) ep_copy_end(&s.turn, !s.ended);
 	free_parsestate(copy->pstate);
 	table_close(copy->rel, NoLock);
 	return (int64) rows;

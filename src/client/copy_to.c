@@ -290,7 +290,7 @@ ep_copy_to_run(EpCopyTo *copy, EpLease *lease)
 	send_header(&sink);
 	run_query(copy, &sink);
 	send_trailer(&sink);
-	rows = ep_copy_end(&sink.turn);
+	rows = ep_copy_end(&sink.turn, false);
 	SPI_finish();
 	return rows;
 }

@@ -247,7 +247,8 @@ make_wait_set(EpDescriptor *desc, uint32 events)
 	desc->wes = ep_create_wait_event_set_compat(3);
 	desc->wes_socket = -1;
 	(void) AddWaitEventToSet(desc->wes, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	(void) AddWaitEventToSet(desc->wes, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	if (IsUnderPostmaster)		/* in single-user mode there is none */
+		(void) AddWaitEventToSet(desc->wes, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	desc->wes_socket = AddWaitEventToSet(desc->wes, events, desc->fd, NULL, NULL);
 	desc->wes_events = events;
 }

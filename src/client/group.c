@@ -537,7 +537,8 @@ make_set(Loop *loop)
 	ReleaseExternalFD();
 	loop->set = ep_create_wait_event_set_compat(loop->nrunning + count_draining(loop) + 2);
 	(void) AddWaitEventToSet(loop->set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	(void) AddWaitEventToSet(loop->set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	if (IsUnderPostmaster)		/* in single-user mode there is none */
+		(void) AddWaitEventToSet(loop->set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	for (int i = 0; i < loop->group->n; i++)
 		loop->group->ops[i].position = -1;
 	for (int i = 0; i < loop->nmembers; i++)

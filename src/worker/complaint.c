@@ -74,7 +74,8 @@ take_sqlstate(char *line, char *sqlstate)
 /*
  * Make one line, palloc'd, of an error message of libpq: without what names
  * the host, without advice and source locations, repetitions left out.
- * sqlstate (six bytes) gets the last SQLSTATE in it or the empty string.
+ * sqlstate (six bytes) gets the last SQLSTATE in it or the empty string.  The line
+ * is never empty: libpq says nothing if the server begins a COPY while it lets us in.
  */
 char *
 ep_complaint_from_libpq(const char *message, char *sqlstate)
@@ -103,6 +104,8 @@ ep_complaint_from_libpq(const char *message, char *sqlstate)
 		appendStringInfoString(&buf, text);
 	}
 	pfree(copy);
+	if (buf.len == 0)
+		appendStringInfoString(&buf, "unexpected message from the remote server");
 	return buf.data;
 }
 
