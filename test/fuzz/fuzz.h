@@ -67,6 +67,7 @@ typedef struct Remote
 	int			npieces;
 	int			piece;
 	End			end;
+	void		(*at_end) (void);	/* called when it is read from and has nothing more; NULL: nothing */
 
 	/* what it takes of each write, likewise */
 	uint8		rooms[MAX_PIECES];

@@ -109,6 +109,8 @@ remote_read(EpTransport *t, void *buf, size_t len)
 	INVARIANT(len > 0);
 	if (remote->at == remote->len)
 	{
+		if (remote->at_end)
+			remote->at_end();
 		errno = ECONNRESET;
 		return remote->end == END_NOTHING ? 0 : remote->end == END_EOF ? -2 : -1;
 	}
