@@ -188,7 +188,7 @@ my $crowd = start([ 'pgbench', '-n', '-h', $local->host, '-p', $local->port, '-c
 		'-f', $local->basedir . '/sleep', 'postgres' ], '<', \undef, '>&', \$out);
 ok($local->poll_query_until('postgres', q{SELECT size >= 8 FROM enhanced_pool.pools WHERE pool = 'sized'}),
 	'dynamic: grows where statements do not disturb each other');
-$crowd->signal('INT');
+$crowd->signal('TERM');
 finish($crowd);
 ok($local->poll_query_until('postgres', q{SELECT size <= 2 FROM enhanced_pool.pools WHERE pool = 'sized'}),
 	'and shrinks when they are over');
