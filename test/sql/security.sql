@@ -136,6 +136,10 @@ SELECT * FROM enhanced_pool.execute('safe', 'SELECT is_called FROM trap.sprung')
 CREATE FUNCTION seen_name(lease bigint) RETURNS text LANGUAGE sql AS $$
   SELECT * FROM enhanced_pool.execute(lease, 'SELECT pg_catalog.current_setting($1)', 'application_name') AS t(name text)
 $$;
+-- as application_name has it; servers from 16 on write control characters as numbers
+CREATE FUNCTION as_shown(name text) RETURNS text LANGUAGE sql AS $$
+  SELECT replace('enhanced_pool/trapped/' || name, E'\n', CASE WHEN current_setting('server_version_num')::int < 160000 THEN '?' ELSE '\x0a' END)
+$$;
 CREATE VIEW evil AS SELECT * FROM (VALUES
   (1, $$'; DROP TABLE safe; --$$), (2, $$\'; DROP TABLE safe; --$$), (3, $$"; DROP TABLE safe; --$$), (4, $$\$$), (5, $$%s%n%S%u$$),
   (6, $$x'); DROP TABLE safe; --$$), (7, E'a\nb'), (8, $$\\'; DROP TABLE safe; --$$)) AS v(n, text);
@@ -144,20 +148,20 @@ SET ROLE regress_ep_app;
 SELECT error_of(format('SELECT enhanced_pool.exec(%L, ''SELECT 1'')', text)) FROM evil ORDER BY n;
 -- leases and sessions, in application_name
 BEGIN;
-SELECT n, seen_name(enhanced_pool.acquire('trapped', name => text)) = translate('enhanced_pool/trapped/' || text, E'\n', '?') AS same, enhanced_pool.release_all() FROM evil ORDER BY n;
+SELECT n, seen_name(enhanced_pool.acquire('trapped', name => text)) = as_shown(text) AS same, enhanced_pool.release_all() FROM evil ORDER BY n;
 COMMIT;
 DO $$
 DECLARE
   it record;
 BEGIN
   FOR it IN SELECT * FROM evil ORDER BY n LOOP
-    RAISE WARNING '%', seen_name(enhanced_pool.session('trapped', name => it.text)) = translate('enhanced_pool/trapped/' || it.text, E'\n', '?');
+    RAISE WARNING '%', seen_name(enhanced_pool.session('trapped', name => it.text)) = as_shown(it.text);
     COMMIT;
   END LOOP;
 END $$;
 -- groups
-SELECT n, (SELECT rows->0->>'application_name' FROM enhanced_pool.run_parallel('trapped', ARRAY['SHOW application_name'], name => text)) = translate('enhanced_pool/trapped/' || text, E'\n', '?') AS same FROM evil ORDER BY n;
-SELECT n, (SELECT rows->0->>'application_name' FROM enhanced_pool.run_in_transaction('trapped', ARRAY['SHOW application_name'], name => text)) = translate('enhanced_pool/trapped/' || text, E'\n', '?') AS same FROM evil ORDER BY n;
+SELECT n, (SELECT rows->0->>'application_name' FROM enhanced_pool.run_parallel('trapped', ARRAY['SHOW application_name'], name => text)) = as_shown(text) AS same FROM evil ORDER BY n;
+SELECT n, (SELECT rows->0->>'application_name' FROM enhanced_pool.run_in_transaction('trapped', ARRAY['SHOW application_name'], name => text)) = as_shown(text) AS same FROM evil ORDER BY n;
 -- settings that follow
 DO $$
 DECLARE
@@ -331,4 +335,4 @@ SELECT enhanced_pool.exec('safe', 'DROP TABLE safe');
 SELECT enhanced_pool.exec('safe', 'ALTER ROLE regress_ep_remote IN DATABASE ep_remote RESET ALL');
 DROP SERVER safe, trapped, common, refused CASCADE;
 DROP VIEW evil;
-DROP FUNCTION seen_name;
+DROP FUNCTION seen_name, as_shown;
