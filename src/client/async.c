@@ -253,7 +253,8 @@ typedef struct Wait
 	int			n;
 	uint64		deadline_us;	/* 0: none */
 	WaitEventSet *set;
-	uint32	   *events;			/* by lease, in the set after latch and postmaster */
+	int			first;			/* position of the first lease in it, the others follow */
+	uint32	   *events;			/* by lease */
 } Wait;
 
 static bool
@@ -335,17 +336,11 @@ wanted_events(const EpLease *lease)
 	return WL_SOCKET_READABLE | (ep_wire_unsent(&lease->desc->wire) ? WL_SOCKET_WRITEABLE : 0);
 }
 
-/* The set takes a descriptor: make sure that there is one. */
 static void
 make_set(Wait *wait)
 {
 	wait->events = palloc(wait->n * sizeof(uint32));
-	ep_descriptor_reserve();
-	ReleaseExternalFD();
-	wait->set = ep_create_wait_event_set_compat(wait->n + 2);
-	(void) AddWaitEventToSet(wait->set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	if (IsUnderPostmaster)		/* in single-user mode there is none */
-		(void) AddWaitEventToSet(wait->set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	wait->set = ep_wait_set_create(wait->n, &wait->first);
 	for (int i = 0; i < wait->n; i++)
 	{
 		wait->events[i] = wanted_events(wait->leases[i]);
@@ -361,7 +356,7 @@ update_set(Wait *wait)
 		uint32		events = wanted_events(wait->leases[i]);
 
 		if (events != wait->events[i])
-			ModifyWaitEvent(wait->set, i + 2, events, NULL);
+			ModifyWaitEvent(wait->set, wait->first + i, events, NULL);
 		wait->events[i] = events;
 	}
 }

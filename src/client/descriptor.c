@@ -167,6 +167,21 @@ give_up_wait_set(void)
 }
 
 /*
+ * Give up something cached, so that there is a descriptor for a lease.  Raises
+ * 53000 with that detail and hint if there is nothing.
+ */
+static void
+make_room(const char *detail, const char *hint)
+{
+	if (!ep_descriptor_give_up_one() && !give_up_wait_set())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("out of file descriptors for leased connections"),
+				 errdetail("%s", detail),
+				 errhint("%s", hint)));
+}
+
+/*
  * The operating system lets this process have no more descriptors: give up
  * something cached, so that there is one.  Raises 53000 if there is nothing:
  * nobody else in this process gives one back while it waits.
@@ -174,12 +189,8 @@ give_up_wait_set(void)
 void
 ep_descriptor_make_room(void)
 {
-	if (!ep_descriptor_give_up_one() && !give_up_wait_set())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-				 errmsg("out of file descriptors for leased connections"),
-				 errdetail("The operating system lets this process open no more files."),
-				 errhint("Raise the limit of open files (ulimit -n, LimitNOFILE=), or lower max_files_per_process.")));
+	make_room("The operating system lets this process open no more files.",
+			  "Raise the limit of open files (ulimit -n, LimitNOFILE=), or lower max_files_per_process.");
 }
 
 /*
@@ -190,14 +201,8 @@ void
 ep_descriptor_reserve(void)
 {
 	while (!AcquireExternalFD())
-	{
-		if (!ep_descriptor_give_up_one() && !give_up_wait_set())
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-					 errmsg("out of file descriptors for leased connections"),
-					 errdetail("All that this process may have are in use by leases."),
-					 errhint("Release leases, or raise max_files_per_process.")));
-	}
+		make_room("All that this process may have are in use by leases.",
+				  "Release leases, or raise max_files_per_process.");
 }
 
 /*
@@ -235,20 +240,34 @@ ep_descriptor_count(void)
 /* ----------------------------------------------------------------- waiting */
 
 /*
- * Make the wait event set.  It takes a descriptor, too, which it reserves
- * itself, raising an error if there is none: make sure that there is.
+ * A wait event set of the latch and, if there is one, the postmaster, with room for
+ * that many sockets; *first is the position that the first of them will have.  The
+ * caller frees it.  It takes a descriptor, too, which it reserves itself, raising
+ * an error of its own if there is none: so it is made sure that there is one.
+ * Raises 53000 if none can be had.
  */
+WaitEventSet *
+ep_wait_set_create(int sockets, int *first)
+{
+	WaitEventSet *set;
+
+	ep_descriptor_reserve();
+	ReleaseExternalFD();
+	set = ep_create_wait_event_set_compat(sockets + 2);
+	*first = AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL) + 1;
+	if (IsUnderPostmaster)		/* in single-user mode there is none */
+		*first = AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL) + 1;
+	return set;
+}
+
 static void
 make_wait_set(EpDescriptor *desc, uint32 events)
 {
+	int			first;
+
 	free_wait_set(desc);
-	ep_descriptor_reserve();
-	ReleaseExternalFD();
-	desc->wes = ep_create_wait_event_set_compat(3);
+	desc->wes = ep_wait_set_create(1, &first);
 	desc->wes_socket = -1;
-	(void) AddWaitEventToSet(desc->wes, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	if (IsUnderPostmaster)		/* in single-user mode there is none */
-		(void) AddWaitEventToSet(desc->wes, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	desc->wes_socket = AddWaitEventToSet(desc->wes, events, desc->fd, NULL, NULL);
 	desc->wes_events = events;
 }

@@ -41,5 +41,6 @@ extern void ep_descriptor_forget(EpDescriptor *desc);
 extern void ep_descriptor_sweep(EpPool *pool);
 extern int	ep_descriptor_wait(EpDescriptor *desc, uint32 events, long timeout_ms);
 extern int	ep_descriptor_count(void);
+extern WaitEventSet *ep_wait_set_create(int sockets, int *first);
 
 #endif							/* EP_DESCRIPTOR_H */

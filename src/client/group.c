@@ -528,17 +528,13 @@ count_draining(const Loop *loop)
 	return n;
 }
 
-/* The set has a descriptor of its own, which is reserved by itself, raising an error if there is none: make sure that there is. */
 static void
 make_set(Loop *loop)
 {
+	int			first;
+
 	free_set(loop);
-	ep_descriptor_reserve();
-	ReleaseExternalFD();
-	loop->set = ep_create_wait_event_set_compat(loop->nrunning + count_draining(loop) + 2);
-	(void) AddWaitEventToSet(loop->set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	if (IsUnderPostmaster)		/* in single-user mode there is none */
-		(void) AddWaitEventToSet(loop->set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	loop->set = ep_wait_set_create(loop->nrunning + count_draining(loop), &first);
 	for (int i = 0; i < loop->group->n; i++)
 		loop->group->ops[i].position = -1;
 	for (int i = 0; i < loop->nmembers; i++)

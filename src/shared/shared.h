@@ -590,6 +590,9 @@ extern int	ep_max_connections;
 extern int	ep_max_statements;
 extern int	ep_n_workers;
 
+/* text.c */
+extern void ep_copy_text(char *dst, Size size, const char *src);
+
 /* shmem.c */
 extern void ep_shmem_define_gucs(void);
 extern void ep_shmem_install(void);
@@ -598,7 +601,6 @@ extern uint64 ep_now_us(void);
 extern EpStmtSlot *ep_conn_stmts(const EpConn *conn);
 extern void ep_wake_worker(int worker);
 extern void ep_wake_proc(int procno);
-extern void ep_copy_text(char *dst, Size size, const char *src);
 
 /* pool.c: the registry and the queue */
 extern int	ep_pool_find(const EpPoolKey *key);

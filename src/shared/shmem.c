@@ -15,7 +15,6 @@
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "storage/shmem.h"
-#include "mb/pg_wchar.h"
 #include "utils/guc.h"
 
 #include "compat.h"
@@ -275,16 +274,4 @@ ep_wake_worker(int worker)
 
 	if (pg_atomic_read_u64(&w->epoch) != 0)
 		ep_wake_proc((int) pg_atomic_read_u32(&w->procno));
-}
-
-/* Copy a text into a fixed field of size bytes, cut at a character if it is too long. */
-void
-ep_copy_text(char *dst, Size size, const char *src)
-{
-	Size		len = strlen(src);
-
-	if (len >= size)
-		len = pg_mbcliplen(src, len, size - 1);
-	memcpy(dst, src, len);
-	dst[len] = '\0';
 }

@@ -224,18 +224,6 @@ pg_mbcliplen(const char *text, int len, int limit)
 	return Min(n, limit);
 }
 
-/* As shmem.c has it. */
-void
-ep_copy_text(char *dst, Size size, const char *src)
-{
-	Size		len = strlen(src);
-
-	if (len >= size)
-		len = pg_mbcliplen(src, len, size - 1);
-	memcpy(dst, src, len);
-	dst[len] = '\0';
-}
-
 /* As options.c has it. */
 bool
 ep_is_address(const char *value)

@@ -22,6 +22,7 @@ use Exporter 'import';
 use IO::Socket::INET;
 use POSIX qw(_exit);
 
+our @EXPORT_OK = qw(read_exactly);
 our @EXPORT = qw(
   message row_description data_row error_fields ready hello
   start_fake_server read_startup read_message answer

@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
 use EnhancedPool;
+use FakeServer qw(message read_exactly);
 use IO::Socket::INET;
 use MIME::Base64;
 use POSIX qw(_exit);
@@ -20,20 +21,6 @@ use Time::HiRes qw(usleep);
 my $dir = PostgreSQL::Test::Utils::tempdir();
 
 # --------------------------------------------------------------- hostile servers
-
-sub message { return $_[0] . pack('N', 4 + length $_[1]) . $_[1] }
-
-sub read_exactly
-{
-	my ($socket, $n) = @_;
-	my $data = '';
-
-	while (length $data < $n)
-	{
-		sysread $socket, $data, $n - length $data, length $data or die "closed\n";
-	}
-	return $data;
-}
 
 sub read_message { my $head = read_exactly($_[0], 5); return read_exactly($_[0], unpack('N', substr $head, 1) - 4) }
 

@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
 use EnhancedPool;
+use FakeServer qw(message read_exactly);
 use IO::Socket::UNIX;
 use MIME::Base64;
 use POSIX qw(_exit);
@@ -29,20 +30,6 @@ skip_without_tls();
 my $dir = PostgreSQL::Test::Utils::tempdir_short();
 my %iterations = (1 => ['i=2147483647'], 2 => [ 'i=214', '7483647' ], 3 => ['i=2147483647']);
 my @pids;
-
-sub message { return $_[0] . pack('N', 4 + length $_[1]) . $_[1] }
-
-sub read_exactly
-{
-	my ($socket, $n) = @_;
-	my $data = '';
-
-	while (length $data < $n)
-	{
-		sysread $socket, $data, $n - length $data, length $data or die "closed\n";
-	}
-	return $data;
-}
 
 sub challenge
 {

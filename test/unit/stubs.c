@@ -56,7 +56,7 @@ MemoryContextAllocExtended(MemoryContext context, Size size, int flags)
 	return allocate(size);
 }
 
-/* Where shmem.c cuts at a character. */
+/* Where text.c cuts at a character. */
 void
 ep_copy_text(char *dst, Size size, const char *src)
 {
