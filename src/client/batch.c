@@ -18,8 +18,9 @@
  * end the wait then: the remote is asked to cancel, and its answer awaited for
  * SETTLE_S seconds.  If it says that nothing was done the interrupt is raised; if
  * it says that all was done the statements have succeeded, and the interrupt
- * strikes after them.  Without an answer the outcome is unknown, which is an
- * error of its own (08007).  On a lease that outlives us the same is done before
+ * strikes after them; whatever comes after that answer, a lost connection
+ * included, takes nothing back.  Without an answer the outcome is unknown, which
+ * is an error of its own (08007).  On a lease that outlives us the same is done before
  * the COMMIT is sent, so that its transaction is not left open.
  *
  *-------------------------------------------------------------------------
@@ -563,6 +564,13 @@ outcome_is_open(const Batch *b)
 	return !(b->turn.fatal && b->current < b->n) && !(b->turn.failed && !b->turn.fatal);
 }
 
+/* Has the remote said so?  What is released in an open transaction is lost with the connection. */
+static bool
+is_committed(const Batch *b)
+{
+	return b->done && !b->inside;
+}
+
 /* --------------------------------------------------------------- the whole */
 
 /* Interrupts, but that a cancel request of the user's is passed on to the remote first. */
@@ -680,8 +688,11 @@ ep_batch_run(EpLease *lease, EpBatchStatement *statements, int n, const char *is
 	put_all(b);
 	ep_turn_send(&b->turn);
 	if (!see_through(b, deadline_us))
-		raise_lost(b);
-
+	{
+		if (!is_committed(b))
+			raise_lost(b);
+		ep_lease_mark_broken(lease);
+	}
 	if (b->turn.fatal)
 		ep_lease_mark_broken(lease);
 	ep_turn_close(&b->turn);

@@ -88,6 +88,23 @@ my %answers = (
 	another_half => [ $good . 'D', qr/^$/ ],
 	good => [ $good, qr/^$/ ]);
 
+# Answers to run_in_transaction with one INSERT: once the COMMIT was answered nothing
+# takes it back, and before that only an answer says what became of it.
+my $begun = $bound . message('C', "BEGIN\0");
+my $inserted = $begun . $bound . message('n', '') . message('C', "INSERT 0 1\0");
+my $committed = $inserted . $bound . message('C', "COMMIT\0");
+my $killed = message('E', error_fields(S => 'FATAL', C => '57P01', M => 'told to go')) . 'CLOSE';
+my %commits = (
+	commit_then_killed => [ $committed . $killed, qr/^$/ ],
+	commit_then_closed => [ $committed . 'CLOSE', qr/^$/ ],
+	commit_then_fine => [ $committed . $ready, qr/^$/ ],
+	commit_killed => [ $inserted . $killed, qr/ERROR:  08007: .*\nDETAIL:  .*told to go/ ],
+	commit_closed => [ $inserted . 'CLOSE', qr/ERROR:  08007/ ],
+	insert_closed => [ $begun . 'CLOSE', qr/ERROR:  08007/ ],
+	insert_killed => [ $begun . $killed, qr/ERROR:  57P01: told to go\nDETAIL:  .*ll (?:operations )?were rolled back/ ],
+	release_then_killed => [ $bound . message('C', "SAVEPOINT\0") . $bound . message('n', '') . message('C', "INSERT 0 1\0")
+		  . $bound . message('C', "RELEASE\0") . $killed, qr/ERROR:  57P01: told to go\nDETAIL:  .*ll (?:operations )?were rolled back/ ]);
+
 # Instead of a connection.
 my $hello = hello();
 my %connects = (
@@ -115,13 +132,19 @@ sub serve
 	my $connect = $connects{$database} // [ $hello . $ready, $ready ];
 	answer($socket, $connect->[0]);
 	my $statement = 0;
-	while (my ($type) = read_message($socket))
+	my $opens = 0;
+	while (my ($type, $body) = read_message($socket))
 	{
 		$statement ||= $type eq 'B';
+		$opens ||= $type eq 'P' && $database =~ /^release/ && $body =~ /BEGIN/;
 		next unless $type eq 'S' || $type eq 'Q';
-		if ($statement)
+		if ($opens)
 		{
-			answer($socket, $answers{$database}[0]);
+			answer($socket, $bound . message('n', '') . message('C', "BEGIN\0") . message('Z', 'T'));
+		}
+		elsif ($statement)
+		{
+			answer($socket, ($answers{$database} // $commits{$database})->[0]);
 		}
 		elsif ($type eq 'Q')
 		{
@@ -131,7 +154,7 @@ sub serve
 		{
 			answer($socket, ref $connect->[1] ? $ready : $connect->[1]);
 		}
-		$statement = 0;
+		$statement = $opens = 0;
 	}
 }
 
@@ -147,7 +170,7 @@ $session->query_safe(join "\n", map {
 			host => '127.0.0.1', port => $port, dbname => $_, max_size => 1, initial_size => 1,
 			min_size => 0, statement_cache_size => 0, retry_attempts => 1, connect_timeout => '1s',
 			mapping => { password_required => 'false' })
-	} keys %answers, keys %connects);
+	} keys %answers, keys %commits, keys %connects);
 
 define_pool($local, $remote, 'real', max_size => 1, initial_size => 1, min_size => 0);
 $local->safe_psql('postgres', "SELECT enhanced_pool.exec('real', 'SELECT 1')");
@@ -200,6 +223,31 @@ foreach my $name (sort grep { $_ ne 'good' } keys %answers)
 	  or last;
 }
 
+foreach my $name (sort keys %commits)
+{
+	my ($bytes, $error) = @{ $commits{$name} };
+	my $on = $name =~ /^release/ ? ':lease' : "'$name'";
+
+	$session->query_safe("SELECT enhanced_pool.acquire('$name', hold => true) AS lease \\gset");
+	if ($name =~ /^release/)
+	{
+		$session->query_safe("SELECT enhanced_pool.exec(:lease, 'BEGIN')");
+	}
+	else
+	{
+		$session->query_safe('SELECT enhanced_pool.release(:lease)');
+	}
+	is($session->query("SELECT success FROM enhanced_pool.run_in_transaction($on, ARRAY['INSERT INTO t VALUES (1)']);"),
+		$error eq qr/^$/ ? 't' : '', "$name: success");
+	like($session->{stderr}, $error, $name);
+	$session->{stderr} = '';
+	$session->query_safe('SELECT enhanced_pool.release_all()');
+	$session->query_safe("SELECT enhanced_pool.acquire('$name', hold => true)");
+	is($session->query_safe("SELECT total_created FROM enhanced_pool.pool_metrics WHERE pool = '$name'"),
+		$bytes =~ /CLOSE$/ ? 2 : 1, 'a connection that was lost is not used again');
+	$session->query_safe('SELECT enhanced_pool.release_all()');
+}
+
 foreach my $name (sort keys %connects)
 {
 	$session->query("SELECT enhanced_pool.exec('$name', 'SELECT 1');");
@@ -210,7 +258,7 @@ foreach my $name (sort keys %connects)
 }
 
 is($session->query_safe("SELECT * FROM enhanced_pool.execute('good', 'SELECT 1') AS t(x text)"), 'fine', 'the good one still works');
-$session->query_safe(join "\n", map { "DROP SERVER $_ CASCADE;" } keys %answers, keys %connects);
+$session->query_safe(join "\n", map { "DROP SERVER $_ CASCADE;" } keys %answers, keys %commits, keys %connects);
 ok( $local->poll_query_until('postgres', "SELECT count(*) = 1 AND sum(size) = 1 FROM enhanced_pool.pools WHERE state <> 'closed' OR size > 0"),
 	'nothing is left of the others');
 $session->quit;
