@@ -32,6 +32,7 @@
 #include "client/fetch.h"
 #include "client/notify.h"
 #include "client/receive.h"
+#include "client/socket_wait.h"
 #include "client/turn.h"
 #include "compat.h"
 

@@ -35,6 +35,7 @@
 #include "client/classify.h"
 #include "client/parts.h"
 #include "client/receive.h"
+#include "client/socket_wait.h"
 #include "client/turn.h"
 #include "compat.h"
 

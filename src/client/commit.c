@@ -27,6 +27,7 @@
 
 #include "client/async.h"
 #include "client/session.h"
+#include "client/socket_wait.h"
 
 /* How long the answers to COMMIT are awaited, all together. */
 #define COMMIT_TIMEOUT_S	30

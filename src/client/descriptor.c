@@ -23,14 +23,13 @@
 
 #include <unistd.h>
 
-#include "miscadmin.h"
 #include "storage/fd.h"
-#include "storage/latch.h"
 #include "utils/memutils.h"
 
 #include "client/descriptor.h"
-#include "client/statement.h"
 #include "client/fetch.h"
+#include "client/socket_wait.h"
+#include "client/statement.h"
 #include "compat.h"
 
 static EpDescriptor **cache = NULL; /* by slot */
@@ -57,15 +56,6 @@ ep_descriptor_is_warm(int slot, uint64 conn_id)
 	return cache != NULL && cache[slot] != NULL && cache[slot]->conn_id == conn_id;
 }
 
-/* The set goes first: the kernel remembers a closed descriptor while others hold copies of it. */
-static void
-free_wait_set(EpDescriptor *desc)
-{
-	if (desc->wes)
-		FreeWaitEventSet(desc->wes);
-	desc->wes = NULL;
-}
-
 /*
  * Close a descriptor and forget what was buffered for it.  It must not be
  * pinned.  Raises nothing.
@@ -77,7 +67,7 @@ ep_descriptor_forget(EpDescriptor *desc)
 	dlist_delete(&desc->lru);
 	cache[desc->slot] = NULL;
 	ncached--;
-	free_wait_set(desc);
+	ep_descriptor_unwatch(desc);
 	ep_stmt_forget_all(desc);
 	ep_wire_free(&desc->wire);
 	close(desc->fd);
@@ -147,25 +137,6 @@ ep_descriptor_give_up_one(void)
 	return false;
 }
 
-/* Give up a wait event set, which is made again when it is needed.  False if there is none. */
-static bool
-give_up_wait_set(void)
-{
-	dlist_iter	it;
-
-	dlist_reverse_foreach(it, &lru)
-	{
-		EpDescriptor *desc = dlist_container(EpDescriptor, lru, it.cur);
-
-		if (desc->wes)
-		{
-			free_wait_set(desc);
-			return true;
-		}
-	}
-	return false;
-}
-
 /*
  * Give up something cached, so that there is a descriptor for a lease.  Raises
  * 53000 with that detail and hint if there is nothing.
@@ -173,7 +144,7 @@ give_up_wait_set(void)
 static void
 make_room(const char *detail, const char *hint)
 {
-	if (!ep_descriptor_give_up_one() && !give_up_wait_set())
+	if (!ep_descriptor_give_up_one())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 				 errmsg("out of file descriptors for leased connections"),
@@ -235,75 +206,4 @@ int
 ep_descriptor_count(void)
 {
 	return ncached;
-}
-
-/* ----------------------------------------------------------------- waiting */
-
-/*
- * A wait event set of the latch and, if there is one, the postmaster, with room for
- * that many sockets; *first is the position that the first of them will have.  The
- * caller frees it.  It takes a descriptor, too, which it reserves itself, raising
- * an error of its own if there is none: so it is made sure that there is one.
- * Raises 53000 if none can be had.
- */
-WaitEventSet *
-ep_wait_set_create(int sockets, int *first)
-{
-	WaitEventSet *set;
-
-	ep_descriptor_reserve();
-	ReleaseExternalFD();
-	set = ep_create_wait_event_set_compat(sockets + 2);
-	*first = AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL) + 1;
-	if (IsUnderPostmaster)		/* in single-user mode there is none */
-		*first = AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL) + 1;
-	return set;
-}
-
-static void
-make_wait_set(EpDescriptor *desc, uint32 events)
-{
-	int			first;
-
-	free_wait_set(desc);
-	desc->wes = ep_wait_set_create(1, &first);
-	desc->wes_socket = -1;
-	desc->wes_socket = AddWaitEventToSet(desc->wes, events, desc->fd, NULL, NULL);
-	desc->wes_events = events;
-}
-
-/*
- * Wait until the socket has one of the events (WL_SOCKET_READABLE,
- * WL_SOCKET_WRITEABLE), the latch is set, or timeout_ms have passed (-1: no
- * limit).  Returns what happened, a mask of those and WL_LATCH_SET, 0 after
- * the time.  Processes interrupts when the latch was set, so it raises what
- * they raise; the desc must be pinned.  Ends the process when the postmaster
- * has died.
- */
-int
-ep_descriptor_wait(EpDescriptor *desc, uint32 events, long timeout_ms)
-{
-	static uint32 wait_event = 0;
-	WaitEvent	happened[2];
-	int			result = 0;
-	int			n;
-
-	if (wait_event == 0)
-		wait_event = ep_wait_event_compat("EnhancedPoolRemote");
-	if (desc->wes == NULL || desc->wes_socket < 0)
-		make_wait_set(desc, events);
-	else if (desc->wes_events != events)
-	{
-		ModifyWaitEvent(desc->wes, desc->wes_socket, events, NULL);
-		desc->wes_events = events;
-	}
-	n = WaitEventSetWait(desc->wes, timeout_ms, happened, lengthof(happened), wait_event);
-	for (int i = 0; i < n; i++)
-		result |= happened[i].events;
-	if (result & WL_LATCH_SET)
-	{
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
-	return result;
 }

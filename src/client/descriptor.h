@@ -10,7 +10,6 @@
 
 #include "postgres.h"
 #include "lib/ilist.h"
-#include "storage/latch.h"
 #include "brain/spin.h"
 #include "shared/shared.h"
 #include "wire/wire.h"
@@ -25,9 +24,6 @@ typedef struct EpDescriptor
 	int			slot;			/* in ep_conns */
 	uint64		conn_id;		/* generation the descriptor is valid for */
 	int			fd;
-	WaitEventSet *wes;			/* latch, postmaster, socket; made at first use */
-	int			wes_socket;		/* position of the socket in it */
-	uint32		wes_events;
 	EpSpin		spin;			/* does looking for an answer pay? */
 	EpWire		wire;
 	bool		pinned;			/* a lease uses it */
@@ -39,8 +35,6 @@ extern EpDescriptor *ep_descriptor_lookup(int slot, uint64 conn_id);
 extern EpDescriptor *ep_descriptor_fetch(EpPool *pool, int slot, uint64 conn_id, uint64 deadline_us);
 extern void ep_descriptor_forget(EpDescriptor *desc);
 extern void ep_descriptor_sweep(EpPool *pool);
-extern int	ep_descriptor_wait(EpDescriptor *desc, uint32 events, long timeout_ms);
 extern int	ep_descriptor_count(void);
-extern WaitEventSet *ep_wait_set_create(int sockets, int *first);
 
 #endif							/* EP_DESCRIPTOR_H */

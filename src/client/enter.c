@@ -23,6 +23,7 @@
 #include "client/lease.h"
 #include "client/notify.h"
 #include "client/session.h"
+#include "client/socket_wait.h"
 #include "client/turn.h"
 #include "compat.h"
 

@@ -54,6 +54,7 @@
 #include "client/group.h"
 #include "client/seats.h"
 #include "client/session.h"
+#include "client/socket_wait.h"
 #include "client/turn.h"
 #include "compat.h"
 

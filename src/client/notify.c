@@ -24,6 +24,7 @@
 
 #include "client/exchange.h"
 #include "client/notify.h"
+#include "client/socket_wait.h"
 #include "client/turn.h"
 #include "compat.h"
 

@@ -21,6 +21,7 @@
 
 #include "client/notify.h"
 #include "client/session.h"
+#include "client/socket_wait.h"
 #include "client/turn.h"
 #include "shared/events.h"
 

@@ -32,6 +32,7 @@
 
 #include "client/fetch.h"
 #include "client/lease.h"
+#include "client/socket_wait.h"
 #include "fuzz.h"
 #include "worker/talk.h"
 
@@ -187,6 +188,7 @@ open_connection(void)
 	ep_conn_to_idle(conn);
 	LWLockRelease(&pool->lock);
 
+	ep_wait_prepare();
 	INVARIANT(AcquireExternalFD());
 	desc = ep_descriptor_install(ep_conn_slot(conn), conn_id, dup(always_ready));
 	INVARIANT(desc != NULL);

@@ -48,6 +48,39 @@ sub breakers
 	return $local->safe_psql('postgres', "SELECT string_agg(DISTINCT breaker, ' ') FROM enhanced_pool.pools");
 }
 
+# ----------------------------------------------------------- what is registered
+
+# Sockets that a process has told the kernel to watch.
+sub watched
+{
+	my ($pid) = @_;
+	my $count = 0;
+
+	foreach my $file (glob "/proc/$pid/fdinfo/*")
+	{
+		open my $info, '<', $file or next;
+		while (<$info>)
+		{
+			$count++ if /^tfd:\s*(\d+)/ && (readlink("/proc/$pid/fd/$1") // '') =~ /^socket:/;
+		}
+		close $info;
+	}
+	return $count;
+}
+
+# What happens to a socket is told to everybody who has it registered: that would be all
+# sessions, and each for all connections.
+my $many = start_session($local);
+my $many_pid = $many->query_safe('SELECT pg_backend_pid()');
+my $before = watched($many_pid);
+$many->query_safe(q{SELECT enhanced_pool.acquire('warm', hold => true) AS a, enhanced_pool.acquire('warm', hold => true) AS b, enhanced_pool.acquire('warm', hold => true) AS c \gset});
+foreach my $lease (qw(a b c a))
+{
+	$many->query_safe("SELECT enhanced_pool.exec(:$lease, 'SELECT pg_sleep(0.01)')");
+	is(watched($many_pid), $before + 1, "a session that has waited on connection $lease watches that one");
+}
+$many->quit;
+
 # ------------------------------------------------------------------- the worker
 
 my $worker = worker_pid($local);
