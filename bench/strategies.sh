@@ -2,7 +2,7 @@
 # strategies.sh: the sections "strategy" and "dynamic" of the benchmark, which
 # compare enhanced_pool with itself. Sourced by bench/run, whose settings it uses.
 
-settle=${BENCH_SETTLE:-20}
+settle=${BENCH_SETTLE:-40}
 
 # tune NAME VALUE...: options of the pool "tuned"; its connections are there when it returns.
 tune()
@@ -56,21 +56,22 @@ drive()
 	return 1
 }
 
-# The waits of one window of one strategy: a line of figures.
+# The waits of one window of one strategy: a line of figures. The last second does not
+# count: sessions end in it, which takes the processors from those that go on.
 strategy_window()
 {
 	local strategy=$1 work=$2 clients=$3
+	local window="(SELECT max(at) - interval '1 s' AS ending FROM waited) e WHERE at > ending - interval '$seconds s' AND at <= ending"
 
 	tune strategy "$strategy" initial_size "$pool_size" min_size "$pool_size" max_size "$pool_size"
 	sql "$local_port" -c 'TRUNCATE waited'
-	drive "$clients" $((warmup * 2 + seconds)) "ask_$work.sql" || return
+	drive "$clients" $((warmup * 2 + seconds + 1)) "ask_$work.sql" || return
 	run psql -X -q -At -F ' ' -h "$T/s" -p "$local_port" -U postgres -d postgres -c "
 		SELECT '$strategy', '$work', $clients, (count(*) / $seconds.0)::int,
 			(p[1] / 1000)::numeric(9, 3), (p[2] / 1000)::numeric(9, 3), (max(us) / 1000)::numeric(9, 3),
 			(max(us) / greatest(p[1], 1))::numeric(12, 1), round(100.0 * count(*) FILTER (WHERE us < 50) / count(*))
-		FROM (SELECT us FROM waited WHERE at > (SELECT max(at) FROM waited) - interval '$seconds s') w,
-			(SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY us) AS p FROM waited
-				WHERE at > (SELECT max(at) FROM waited) - interval '$seconds s') q
+		FROM (SELECT us FROM waited, $window) w,
+			(SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY us) AS p FROM waited, $window) q
 		GROUP BY p" >>"$T/strategies/samples"
 }
 
