@@ -335,7 +335,9 @@ take_end(Batch *b, const EpMessage *msg)
 		if (b->current == b->n)
 		{
 			b->rolled_back = strcmp(tag, "ROLLBACK") == 0;
-			b->done = !b->rolled_back;
+			b->done = strcmp(tag, b->inside ? "RELEASE" : "COMMIT") == 0;
+			if (!b->done && !b->rolled_back)
+				ep_turn_unexpected(&b->turn, msg);
 		}
 		expect_next(b);
 		return;
@@ -693,6 +695,7 @@ ep_batch_run(EpLease *lease, EpBatchStatement *statements, int n, const char *is
 		if (!is_committed(b))
 			raise_lost(b);
 		ep_lease_mark_broken(lease);
+		ep_turn_committed(&b->turn);
 	}
 	if (b->turn.fatal)
 		ep_lease_mark_broken(lease);

@@ -312,7 +312,11 @@ static void
 leave(Remote *r)
 {
 	if (r->error || r->late || r->turn.fatal)
+	{
 		ep_lease_mark_broken(r->lease);
+		if (r->fate == FATE_COMMITTED)
+			ep_turn_committed(&r->turn);
+	}
 	ep_turn_close(&r->turn);
 	r->session->begun = false;
 	r->session->nsavepoints = 0;

@@ -5,12 +5,12 @@
  *
  * Many processes hold copies of one socket.  Whatever happens to it, the kernel
  * tells every epoll instance that it is registered with, one after the other,
- * while the remote's send() lasts, whether anybody waits there or not.  So a
- * process has each socket registered only while it may be the next that it waits
- * for: it keeps one epoll instance, which has the socket of the latest wait, and
- * stands itself, in place of the socket, in the one wait event set.  To wait for
- * the same connection again costs nothing more, and for another one two short
- * system calls.
+ * within the system call that made it happen, whether anybody waits there or not.
+ * So a process has a socket registered only while it has the lease, and from its
+ * first wait on: it keeps one epoll instance, which has the socket of the latest
+ * wait, and stands itself, in place of the socket, in the one wait event set.
+ * That a socket is registered in few places also matters because it is in such
+ * nested ones: the kernel allows 500 of these for each.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,10 +26,32 @@
 #include "client/socket_wait.h"
 #include "compat.h"
 
+/* How long to wait before the socket is tried when the kernel does not watch it. */
+#define BLIND_MS	10
+
 static WaitEventSet *wait_set = NULL;	/* latch, postmaster, epoll_fd; made once */
 static int	epoll_fd = -1;
 static const EpDescriptor *watched = NULL;	/* the descriptor that is registered with it, */
 static uint32 watched_events;	/* and for what */
+
+/* Raises what AddWaitEventToSet does; the set is freed then. */
+static int
+add_to_set(WaitEventSet *set, uint32 events, pgsocket fd, Latch *latch)
+{
+	volatile int position = 0;
+
+	PG_TRY();
+	{
+		position = AddWaitEventToSet(set, events, fd, latch, NULL);
+	}
+	PG_CATCH();
+	{
+		FreeWaitEventSet(set);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	return position;
+}
 
 /*
  * A wait event set of the latch and, if there is one, the postmaster, with room for
@@ -46,9 +68,9 @@ ep_wait_set_create(int sockets, int *first)
 	ep_descriptor_reserve();
 	ReleaseExternalFD();
 	set = ep_create_wait_event_set_compat(sockets + 2);
-	*first = AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL) + 1;
+	*first = add_to_set(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch) + 1;
 	if (IsUnderPostmaster)		/* in single-user mode there is none */
-		*first = AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL) + 1;
+		*first = add_to_set(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL) + 1;
 	return set;
 }
 
@@ -90,13 +112,13 @@ ep_wait_prepare(void)
 	if (epoll_fd < 0)
 		make_epoll();
 	set = ep_wait_set_create(1, &first);
-	AddWaitEventToSet(set, WL_SOCKET_READABLE, epoll_fd, NULL, NULL);
+	(void) add_to_set(set, WL_SOCKET_READABLE, epoll_fd, NULL);
 	wait_set = set;
 }
 
 /*
- * Forget the descriptor, which is about to be closed: the kernel remembers a
- * closed descriptor while others hold copies of it.  Raises nothing.
+ * Forget the descriptor, whose lease ends or which is about to be closed: the kernel
+ * remembers a closed descriptor while others hold copies of it.  Raises nothing.
  */
 void
 ep_descriptor_unwatch(const EpDescriptor *desc)
@@ -109,48 +131,60 @@ ep_descriptor_unwatch(const EpDescriptor *desc)
 	(void) epoll_ctl(epoll_fd, EPOLL_CTL_DEL, desc->fd, &event);
 }
 
-/* Raises 53000 if the kernel has no room for it. */
-static void
+/* False if the kernel has no room for it, or the socket is registered in too many places. */
+static bool
 watch(const EpDescriptor *desc, uint32 events)
 {
 	struct epoll_event event = {0};
-	int			op = watched == desc ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 
+	if (watched == desc && watched_events == events)
+		return true;
 	if (watched != NULL && watched != desc)
 		ep_descriptor_unwatch(watched);
-	event.events = (events & WL_SOCKET_READABLE ? EPOLLIN : 0) | (events & WL_SOCKET_WRITEABLE ? EPOLLOUT : 0);
-	if (epoll_ctl(epoll_fd, op, desc->fd, &event) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-				 errmsg("could not watch the socket of a connection: %m")));
+	if (events & WL_SOCKET_READABLE)
+		event.events |= EPOLLIN;
+	if (events & WL_SOCKET_WRITEABLE)
+		event.events |= EPOLLOUT;
+	if (epoll_ctl(epoll_fd, watched == desc ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, desc->fd, &event) != 0)
+	{
+		ep_descriptor_unwatch(desc);
+		return false;
+	}
 	watched = desc;
 	watched_events = events;
+	return true;
 }
 
 /*
  * Wait until the socket has one of the events (WL_SOCKET_READABLE,
  * WL_SOCKET_WRITEABLE, or both), the latch is set, or timeout_ms have passed (-1: no
- * limit).  Returns what happened, a mask of WL_LATCH_SET and the events, all of
- * them if it was one; 0 after the time.  Processes interrupts when the latch was
- * set, so it raises what they raise; and 53000 if the kernel lacks
- * memory.  The desc must be pinned.  Ends the process when the postmaster
- * has died.
+ * limit).  Returns what may have happened, a mask of WL_LATCH_SET and the events,
+ * all of them if it was one; 0 after the time.  A socket that the kernel does not
+ * watch for us may be tried after a short wait: the wait for an answer to COMMIT
+ * must not fail.  Processes interrupts when the latch was set, so it raises what they
+ * raise.  The desc must be pinned.  Ends the process when the postmaster has died.
  */
 int
 ep_descriptor_wait(EpDescriptor *desc, uint32 events, long timeout_ms)
 {
 	static uint32 wait_event = 0;
+	bool		blind = !watch(desc, events);
 	WaitEvent	happened[2];
-	int			result = 0;
+	int			result = blind ? events : 0;
 	int			n;
 
 	if (wait_event == 0)
 		wait_event = ep_wait_event_compat("EnhancedPoolRemote");
-	if (watched != desc || watched_events != events)
-		watch(desc, events);
+	if (blind && (timeout_ms < 0 || timeout_ms > BLIND_MS))
+		timeout_ms = BLIND_MS;
 	n = WaitEventSetWait(wait_set, timeout_ms, happened, lengthof(happened), wait_event);
 	for (int i = 0; i < n; i++)
-		result |= happened[i].events & WL_LATCH_SET ? WL_LATCH_SET : events;
+	{
+		if (happened[i].events & WL_LATCH_SET)
+			result |= WL_LATCH_SET;
+		else
+			result |= events;
+	}
 	if (result & WL_LATCH_SET)
 	{
 		ResetLatch(MyLatch);

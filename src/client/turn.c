@@ -667,6 +667,17 @@ ep_turn_note_transaction(EpTurn *turn, const char *tag)
 	}
 }
 
+/*
+ * COMMIT was answered, and the connection is lost before ReadyForQuery: there is
+ * no transaction any more that could be rolled back.
+ */
+void
+ep_turn_committed(EpTurn *turn)
+{
+	turn->lease->beginning = false;
+	turn->conn->tx_status = 'I';
+}
+
 /* ReadyForQuery: the remote is at rest. */
 void
 ep_turn_ready(EpTurn *turn, const EpMessage *msg)

@@ -98,6 +98,8 @@ my %commits = (
 	commit_then_killed => [ $committed . $killed, qr/^$/ ],
 	commit_then_closed => [ $committed . 'CLOSE', qr/^$/ ],
 	commit_then_fine => [ $committed . $ready, qr/^$/ ],
+	commit_odd_tag => [ $inserted . $bound . message('C', "ROLLFORWARD\0") . $ready, qr/ERROR:  08007: .*\nDETAIL:  .*malformed/ ],
+	commit_nothing => [ $inserted . $bound . message('I', '') . $ready, qr/ERROR:  08007: .*\nDETAIL:  .*malformed/ ],
 	commit_killed => [ $inserted . $killed, qr/ERROR:  08007: .*\nDETAIL:  .*told to go/ ],
 	commit_closed => [ $inserted . 'CLOSE', qr/ERROR:  08007/ ],
 	insert_closed => [ $begun . 'CLOSE', qr/ERROR:  08007/ ],
@@ -225,7 +227,7 @@ foreach my $name (sort grep { $_ ne 'good' } keys %answers)
 
 foreach my $name (sort keys %commits)
 {
-	my ($bytes, $error) = @{ $commits{$name} };
+	my $error = $commits{$name}[1];
 	my $on = $name =~ /^release/ ? ':lease' : "'$name'";
 
 	$session->query_safe("SELECT enhanced_pool.acquire('$name', hold => true) AS lease \\gset");
@@ -244,8 +246,11 @@ foreach my $name (sort keys %commits)
 	$session->query_safe('SELECT enhanced_pool.release_all()');
 	$session->query_safe("SELECT enhanced_pool.acquire('$name', hold => true)");
 	is($session->query_safe("SELECT total_created FROM enhanced_pool.pool_metrics WHERE pool = '$name'"),
-		$bytes =~ /CLOSE$/ ? 2 : 1, 'a connection that was lost is not used again');
+		$name eq 'commit_then_fine' ? 1 : 2, 'a connection that was lost is not used again');
 	$session->query_safe('SELECT enhanced_pool.release_all()');
+	is($session->query_safe("SELECT transaction_count, transaction_rollbacks FROM enhanced_pool.pool_metrics WHERE pool = '$name'"),
+		'1|0', 'one transaction, and none rolled back')
+	  if $name =~ /^commit_then/;
 }
 
 foreach my $name (sort keys %connects)

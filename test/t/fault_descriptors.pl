@@ -68,17 +68,20 @@ sub watched
 	return $count;
 }
 
-# What happens to a socket is told to everybody who has it registered: that would be all
-# sessions, and each for all connections.
+# What happens to a socket is told to everybody who has it registered: that must not be
+# all sessions that have ever used the connection.
 my $many = start_session($local);
 my $many_pid = $many->query_safe('SELECT pg_backend_pid()');
-my $before = watched($many_pid);
+$many->query_safe("SELECT enhanced_pool.exec('warm', 'SELECT pg_sleep(0.01)')");
+my $idle = watched($many_pid);
 $many->query_safe(q{SELECT enhanced_pool.acquire('warm', hold => true) AS a, enhanced_pool.acquire('warm', hold => true) AS b, enhanced_pool.acquire('warm', hold => true) AS c \gset});
 foreach my $lease (qw(a b c a))
 {
 	$many->query_safe("SELECT enhanced_pool.exec(:$lease, 'SELECT pg_sleep(0.01)')");
-	is(watched($many_pid), $before + 1, "a session that has waited on connection $lease watches that one");
+	is(watched($many_pid), $idle + 1, "a session that has waited for connection $lease watches that one");
 }
+$many->query_safe('SELECT enhanced_pool.release(:a)');
+is(watched($many_pid), $idle, 'and none when it is given back');
 $many->quit;
 
 # ------------------------------------------------------------------- the worker
