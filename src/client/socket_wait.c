@@ -136,16 +136,22 @@ static bool
 watch(const EpDescriptor *desc, uint32 events)
 {
 	struct epoll_event event = {0};
+	int			op = EPOLL_CTL_ADD;
 
-	if (watched == desc && watched_events == events)
-		return true;
-	if (watched != NULL && watched != desc)
-		ep_descriptor_unwatch(watched);
+	if (watched != NULL)
+	{
+		if (watched != desc)
+			ep_descriptor_unwatch(watched);
+		else if (watched_events == events)
+			return true;
+		else
+			op = EPOLL_CTL_MOD;
+	}
 	if (events & WL_SOCKET_READABLE)
 		event.events |= EPOLLIN;
 	if (events & WL_SOCKET_WRITEABLE)
 		event.events |= EPOLLOUT;
-	if (epoll_ctl(epoll_fd, watched == desc ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, desc->fd, &event) != 0)
+	if (epoll_ctl(epoll_fd, op, desc->fd, &event) != 0)
 	{
 		ep_descriptor_unwatch(desc);
 		return false;
