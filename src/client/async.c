@@ -423,14 +423,15 @@ ep_async_wait_any(EpLease **leases, int n, double timeout_s)
 	ready = first_ready(&wait);
 	if (ready || timeout_s == 0)
 		return ready;
-	make_set(&wait);
 	PG_TRY();
 	{
+		make_set(&wait);
 		ready = wait_in_set(&wait);
 	}
 	PG_FINALLY();
 	{
-		FreeWaitEventSet(wait.set);
+		if (wait.set)
+			FreeWaitEventSet(wait.set);
 	}
 	PG_END_TRY();
 	return ready;

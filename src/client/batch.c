@@ -544,7 +544,7 @@ static void
 raise_unknown(Batch *b, const EpCaught *why)
 {
 	ep_lease_mark_broken(b->lease);
-	b->lease->beginning = false;	/* it may not have been rolled back */
+	ep_turn_lost_at_commit(&b->turn);
 	ereport(ERROR,
 			(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
 			 errmsg("outcome of the transaction on remote server \"%s\" is unknown", b->lease->ref->name),
@@ -695,7 +695,7 @@ ep_batch_run(EpLease *lease, EpBatchStatement *statements, int n, const char *is
 		if (!is_committed(b))
 			raise_lost(b);
 		ep_lease_mark_broken(lease);
-		ep_turn_committed(&b->turn);
+		ep_turn_lost_at_commit(&b->turn);
 	}
 	if (b->turn.fatal)
 		ep_lease_mark_broken(lease);

@@ -314,8 +314,8 @@ leave(Remote *r)
 	if (r->error || r->late || r->turn.fatal)
 	{
 		ep_lease_mark_broken(r->lease);
-		if (r->fate == FATE_COMMITTED)
-			ep_turn_committed(&r->turn);
+		if (r->fate == FATE_COMMITTED || r->fate == FATE_UNKNOWN)
+			ep_turn_lost_at_commit(&r->turn);
 	}
 	ep_turn_close(&r->turn);
 	r->session->begun = false;

@@ -668,11 +668,11 @@ ep_turn_note_transaction(EpTurn *turn, const char *tag)
 }
 
 /*
- * COMMIT was answered, and the connection is lost before ReadyForQuery: there is
- * no transaction any more that could be rolled back.
+ * COMMIT was sent, and the connection is lost before ReadyForQuery: whether it was
+ * answered or nobody knows, this is no transaction that is rolled back.
  */
 void
-ep_turn_committed(EpTurn *turn)
+ep_turn_lost_at_commit(EpTurn *turn)
 {
 	turn->lease->beginning = false;
 	turn->conn->tx_status = 'I';

@@ -74,7 +74,7 @@ extern bool ep_turn_poll(EpTurn *turn, EpMessage *msg);
 extern void ep_turn_share(EpTurn *turn);
 extern bool ep_turn_take_async(EpTurn *turn, const EpMessage *msg);
 extern bool ep_turn_push(EpTurn *turn);
-extern void ep_turn_committed(EpTurn *turn);
+extern void ep_turn_lost_at_commit(EpTurn *turn);
 extern void ep_turn_ready(EpTurn *turn, const EpMessage *msg);
 extern void ep_turn_note_transaction(EpTurn *turn, const char *tag);
 extern void ep_turn_complete(EpTurn *turn, const EpMessage *msg, EpOutcome *outcome);

@@ -98,7 +98,7 @@ $session = start_session($local);
 $remote_pid = $session->query_safe($ask_pid);
 $session->query_safe("SET work_mem = '64kB'; SET temp_file_limit = '1MB'");
 my $many = q{$$SELECT repeat('x', 1000) FROM generate_series(1, 100000)$$};
-fails_cleanly(sprintf($ways{$_}, $many) . ';', qr/ERROR:  53400: temporary file size exceeds temp_file_limit/, "$_: temp_file_limit") foreach sort keys %ways;
+fails_cleanly(sprintf($ways{$_}, $many) . ';', qr/ERROR:  53400: temporary file size exceeds "?temp_file_limit"?/, "$_: temp_file_limit") foreach sort keys %ways;
 $session->quit;
 
 # A server whose temporary files go to a file system of 2 MB.  Who is not root may mount
