@@ -259,7 +259,7 @@ install_received(Fetch *fetch, int slot, uint64 conn_id)
  * Reserve the leased connection's descriptor, giving up cached ones if need
  * be, and those of up to extra others if they are to be had for nothing.  Some
  * stay free: the channel and the wait for it take descriptors as well, and so
- * does waiting for the remote.  Returns how many others there may be.
+ * does waiting for several connections at once.  Returns how many others there may be.
  */
 static int
 reserve(Fetch *fetch, int extra)

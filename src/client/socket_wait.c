@@ -58,7 +58,8 @@ add_to_set(WaitEventSet *set, uint32 events, pgsocket fd, Latch *latch)
  * that many sockets; *first is the position that the first of them will have.  The
  * caller frees it.  It takes a descriptor, too, which it reserves itself, raising
  * an error of its own if there is none: so it is made sure that there is one.
- * Raises 53000 if none can be had.
+ * Raises 53000 if the server allows none, and what PostgreSQL's own functions raise
+ * (XX000) if the kernel refuses.
  */
 WaitEventSet *
 ep_wait_set_create(int sockets, int *first)
@@ -74,7 +75,7 @@ ep_wait_set_create(int sockets, int *first)
 	return set;
 }
 
-/* Raises 53000 if this process may have no more descriptors. */
+/* Raises 53000 if this process may have no more descriptors, 58000 for what else the kernel may refuse. */
 static void
 make_epoll(void)
 {
@@ -99,7 +100,7 @@ make_epoll(void)
 /*
  * Make what ep_descriptor_wait needs, two descriptors that this process keeps to
  * its end.  Done before there are leases: these might not leave any for it.
- * Raises 53000 if they cannot be had.
+ * Raises what make_epoll and ep_wait_set_create do.
  */
 void
 ep_wait_prepare(void)
