@@ -562,39 +562,57 @@ ep_attempt_renew(Attempt *a)
 	return AGAIN;
 }
 
-/* Wait in the queue until there is something else to say than QUEUED. */
+/*
+ * A look while waiting, at the pool as it is defined now.  *next_take is when the
+ * idle list is to be looked at again.
+ */
+static Verdict
+look_again(Attempt *a, EpLease *lease, uint64 *next_take, Picture *picture)
+{
+	Verdict		verdict;
+
+	do
+	{
+		uint64		now = ep_now_us();
+		bool		may_take = now >= *next_take;
+
+		if (may_take)
+			*next_take = now + EP_POLL_MS * 1000;
+		verdict = ep_attempt_look(a, lease, may_take, picture);
+		if (verdict != STALE)
+			return verdict;
+		verdict = ep_attempt_renew(a);
+		*next_take = 0;			/* what was idle could not be looked at */
+	} while (verdict == QUEUED);
+	return verdict;
+}
+
+/*
+ * Wait in the queue until there is something else to say than QUEUED.  The first
+ * look comes after the first sleep: the queue has just been joined, under the lock,
+ * and whoever has something for us since then sets the latch.
+ */
 static Verdict
 wait_in_queue(Attempt *a, EpLease *lease, Picture *picture)
 {
 	static uint32 wait_event = 0;
-	Verdict		verdict = QUEUED;
+	Verdict		verdict;
 	uint64		next_take = ep_now_us() + EP_POLL_MS * 1000;
 
 	if (wait_event == 0)
 		wait_event = ep_wait_event_compat("EnhancedPoolAcquire");
-	while (verdict == QUEUED)
+	do
 	{
 		uint64		now = ep_now_us();
 		long		ms = EP_POLL_MS;
-		bool		may_take = now >= next_take;
 
-		if (may_take)
-			next_take = now + EP_POLL_MS * 1000;
-		verdict = ep_attempt_look(a, lease, may_take, picture);
-		if (verdict == STALE)
-		{
-			verdict = ep_attempt_renew(a);
-			next_take = 0;		/* what was idle could not be looked at */
-			continue;
-		}
-		if (verdict != QUEUED)
-			break;
 		if (a->deadline_us < now + EP_POLL_MS * 1000)
 			ms = a->deadline_us > now ? (long) ((a->deadline_us - now) / 1000 + 1) : 0;
 		if (WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms, wait_event) & WL_LATCH_SET)
 			ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
-	}
+		verdict = look_again(a, lease, &next_take, picture);
+	} while (verdict == QUEUED);
 	return verdict;
 }
 
