@@ -441,7 +441,7 @@ ep_attempt_join(Attempt *a, EpLease *lease, Picture *picture)
 	EpGiven		given = EP_GIVEN_TO_NOBODY;
 	Verdict		verdict = GOT;
 
-	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	ep_pool_lock(pool);
 	if (!is_same_pool(pool, ref) || pool->closing || pool->stale)
 	{
 		LWLockRelease(&pool->lock);
@@ -509,7 +509,7 @@ ep_attempt_look(Attempt *a, EpLease *lease, bool may_take, Picture *picture)
 	Verdict		verdict;
 	EpGiven		given = EP_GIVEN_TO_NOBODY;
 
-	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	ep_pool_lock(pool);
 	may_take |= me->woken;
 	me->woken = false;
 	which = may_take && me->assigned == EP_NO_SLOT ? ep_queue_may_take(pool, entry) : 0;

@@ -371,7 +371,7 @@ ep_lease_give_back(EpLease *lease)
 	bool		orphan = false;
 
 	ep_lease_count_given_up(lease);
-	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	ep_pool_lock(pool);
 	if (ep_lease_holds(lease, conn))
 	{
 		uint64		now = ep_now_us();

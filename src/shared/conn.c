@@ -325,6 +325,30 @@ ep_conn_alloc(EpPool *pool, uint64 epoch, bool overflow, bool probe)
 	return conn;
 }
 
+/* How often a pool's lock is looked at before sleeping, and the delays between two looks. */
+#define LOCK_LOOKS		20
+#define LOCK_DELAYS		10
+
+/*
+ * Take the pool's lock exclusively, as each acquire and release does.  It is held
+ * for so short a time that whoever has it and runs is done before we could be
+ * asleep: look again a few times first, a few microseconds in all.  A holder that
+ * had to give up its processor is not to be waited for like that, so it ends in
+ * LWLockAcquire.
+ */
+void
+ep_pool_lock(EpPool *pool)
+{
+	for (int looks = 0; looks < LOCK_LOOKS; looks++)
+	{
+		if (LWLockConditionalAcquire(&pool->lock, LW_EXCLUSIVE))
+			return;
+		for (int i = 0; i < LOCK_DELAYS; i++)
+			pg_spin_delay();
+	}
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+}
+
 /*
  * How many connections the pool has for its users, in whatever state: a health
  * check's is not one of them.  Caller holds the pool's lock.

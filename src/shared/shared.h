@@ -695,6 +695,7 @@ extern bool ep_keep_over(const EpPool *pool, const EpConn *conn, uint64 now_us);
 
 /* conn.c: slots and state transitions */
 extern EpConn *ep_conn_alloc(EpPool *pool, uint64 epoch, bool overflow, bool probe);
+extern void ep_pool_lock(EpPool *pool);
 extern int	ep_pool_size(const EpPool *pool);
 extern bool ep_pool_any_live(const EpPool *pool);
 extern void ep_conn_to_idle(EpConn *conn);
