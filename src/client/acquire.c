@@ -590,18 +590,22 @@ look_again(Attempt *a, EpLease *lease, uint64 *next_take, Picture *picture)
 /*
  * Wait in the queue until there is something else to say than QUEUED.  The first
  * look comes after the first sleep: the queue has just been joined, under the lock,
- * and whoever has something for us since then sets the latch.
+ * and whoever has something for us since then sets the latch.  Not announced again
+ * is that connecting has ended in what no retry can mend.
  */
 static Verdict
 wait_in_queue(Attempt *a, EpLease *lease, Picture *picture)
 {
 	static uint32 wait_event = 0;
-	Verdict		verdict;
+	Verdict		verdict = QUEUED;
 	uint64		next_take = ep_now_us() + EP_POLL_MS * 1000;
 
 	if (wait_event == 0)
 		wait_event = ep_wait_event_compat("EnhancedPoolAcquire");
-	do
+	/* read without the lock: whoever sets it from now on sets the latch, too */
+	if (ep_pools[a->stand->pool].fatal_error)
+		verdict = look_again(a, lease, &next_take, picture);
+	while (verdict == QUEUED)
 	{
 		uint64		now = ep_now_us();
 		long		ms = EP_POLL_MS;
@@ -612,7 +616,7 @@ wait_in_queue(Attempt *a, EpLease *lease, Picture *picture)
 			ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		verdict = look_again(a, lease, &next_take, picture);
-	} while (verdict == QUEUED);
+	}
 	return verdict;
 }
 

@@ -332,7 +332,7 @@ ep_conn_alloc(EpPool *pool, uint64 epoch, bool overflow, bool probe)
 /*
  * Take the pool's lock exclusively, as each acquire and release does.  It is held
  * for so short a time that whoever has it and runs is done before we could be
- * asleep: look again a few times first, a few microseconds in all.  A holder that
+ * asleep: look again a few times first, some microseconds in all.  A holder that
  * had to give up its processor is not to be waited for like that, so it ends in
  * LWLockAcquire.
  */

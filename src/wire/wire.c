@@ -88,6 +88,7 @@ place_for(EpWire *wire, size_t len)
 	StringInfo	out = &wire->out;
 	char	   *place;
 
+	Assert(len <= MaxAllocSize);
 	if (unlikely(len >= (size_t) (out->maxlen - out->len)))
 		enlargeStringInfo(out, (int) len);
 	place = out->data + out->len;

@@ -34,6 +34,24 @@ is($local->safe_psql('postgres', $use->('asked')), '1', 'the remote asked for th
 define('unasked', for => 'app', mapping => { user => 'trusted', password => 'x' });
 fails_with($local, $use->('unasked'), qr/ERROR:  2F003: (password is required|could not connect)/, 'the remote did not ask for it');
 
+# What no retry can mend is said at once: whoever waited a second for it would not come to the end of this.
+is( $local->safe_psql('postgres', q{
+	SET statement_timeout = '30s';
+	SET ROLE app;
+	CREATE TEMP TABLE refused (sqlstate text);
+	DO $$
+	BEGIN
+	  FOR i IN 1..60 LOOP
+		BEGIN
+		  PERFORM enhanced_pool.exec('unasked', 'SELECT 1');
+		EXCEPTION WHEN OTHERS THEN
+		  INSERT INTO refused VALUES (SQLSTATE);
+		END;
+	  END LOOP;
+	END $$;
+	SELECT count(*) FROM refused WHERE sqlstate = '2F003'}),
+	'60', 'and says so at once as long as it is not tried again');
+
 define('nopassword', for => 'app', mapping => { password => undef });
 fails_with($local, $use->('nopassword'), qr/ERROR:  (2F003|08001)/, 'none in the mapping');
 
