@@ -88,9 +88,8 @@ place_for(EpWire *wire, size_t len)
 	StringInfo	out = &wire->out;
 	char	   *place;
 
-	Assert(len <= MaxAllocSize);
 	if (unlikely(len >= (size_t) (out->maxlen - out->len)))
-		enlargeStringInfo(out, (int) len);
+		enlargeStringInfo(out, (int) Min(len, (size_t) INT_MAX));	/* too much is refused there */
 	place = out->data + out->len;
 	out->len += (int) len;
 	return place;
