@@ -462,6 +462,7 @@ ep_admin_terminate(int64 conn_id)
 	{
 		holder = conn->state == EP_LEASED ? conn->owner : -1;
 		done = ep_conn_terminate(conn);
+		ep_signal_holder(holder);
 		ep_event_pool(pool, &whose);
 	}
 	LWLockRelease(&pool->lock);
@@ -472,7 +473,6 @@ ep_admin_terminate(int64 conn_id)
 		ep_detail_int(&detail, "pid", MyProcPid);
 		ep_detail_bool(&detail, "leased", holder >= 0);
 		ep_event_of(&whose, EP_EVENT_TERMINATE, (uint64) conn_id, &detail, "connection terminated by an administrator");
-		ep_wake_proc(holder);
 		ep_wake_worker(pool->worker);
 	}
 	return done;

@@ -600,9 +600,12 @@ wait_for_more(Batch *b, uint64 deadline_us)
 		next = Min(next, b->turn.deadline_us);
 	if (next != PG_UINT64_MAX)
 		ms = next > now ? (long) Min((next - now + 999) / 1000, (uint64) INT_MAX) : 0;
-	HOLD_CANCEL_INTERRUPTS();
+	/* a request to cancel that was passed on stays pending, and is no reason not to wait */
+	if (b->stopped)
+		HOLD_CANCEL_INTERRUPTS();
 	(void) ep_descriptor_wait(b->lease->desc, b->turn.events, ms);
-	RESUME_CANCEL_INTERRUPTS();
+	if (b->stopped)
+		RESUME_CANCEL_INTERRUPTS();
 }
 
 /* Returns whether the remote is at rest; if not, the answer is lost or was awaited for long enough. */

@@ -28,7 +28,6 @@
 
 #include "client/descriptor.h"
 #include "client/fetch.h"
-#include "client/socket_wait.h"
 #include "client/statement.h"
 #include "compat.h"
 
@@ -67,7 +66,6 @@ ep_descriptor_forget(EpDescriptor *desc)
 	dlist_delete(&desc->lru);
 	cache[desc->slot] = NULL;
 	ncached--;
-	ep_descriptor_unwatch(desc);
 	ep_stmt_forget_all(desc);
 	ep_wire_free(&desc->wire);
 	close(desc->fd);

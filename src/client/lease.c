@@ -33,7 +33,6 @@
 #include "client/lease.h"
 #include "client/notify.h"
 #include "client/session.h"
-#include "client/socket_wait.h"
 #include "compat.h"
 #include "shared/events.h"
 
@@ -148,7 +147,6 @@ forget(EpLease *lease)
 		 */
 		ep_wire_reset(&lease->desc->wire, lease->desc->fd);
 		ep_wire_shrink(&lease->desc->wire);
-		ep_descriptor_unwatch(lease->desc);
 		lease->desc->pinned = false;
 	}
 	if (spare == NULL)

@@ -3,36 +3,34 @@
  * socket_wait.c
  *		Waiting for sockets of leased connections.
  *
- * Many processes hold copies of one socket.  Whatever happens to it, the kernel
- * tells every epoll instance that it is registered with, one after the other,
- * within the system call that made it happen, whether anybody waits there or not.
- * So a process has a socket registered only while it has the lease, and from its
- * first wait on: it keeps one epoll instance, which has the socket of the latest
- * wait, and stands itself, in place of the socket, in the one wait event set.
- * That a socket is registered in few places also matters because it is in such
- * nested ones: the kernel allows 500 of these for each.
+ * Many processes hold copies of one socket, and whatever happens to it, the
+ * kernel tells every epoll instance that it is registered with, one after the
+ * other, within the system call that made it happen, whether anybody waits there
+ * or not.  So a process that waits for one socket uses none: ppoll(2) registers
+ * nothing beyond the wait.
+ *
+ * ppoll does not see latches.  It need not: what CHECK_FOR_INTERRUPTS has to act on
+ * comes with a signal, the death of the postmaster included, and whoever has
+ * something else to say to the holder of a lease sends one, too (ep_signal_proc).
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include <sys/epoll.h>
+#include <poll.h>
+#include <signal.h>
 
+#include "libpq/pqsignal.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/pmsignal.h"
+#include "utils/wait_event.h"
 
 #include "client/fetch.h"
 #include "client/socket_wait.h"
 #include "compat.h"
-
-/* How long to wait before the socket is tried when the kernel does not watch it. */
-#define BLIND_MS	10
-
-static WaitEventSet *wait_set = NULL;	/* latch, postmaster, epoll_fd; made once */
-static int	epoll_fd = -1;
-static const EpDescriptor *watched = NULL;	/* the descriptor that is registered with it, */
-static uint32 watched_events;	/* and for what */
 
 /* Raises what AddWaitEventToSet does; the set is freed then. */
 static int
@@ -75,127 +73,64 @@ ep_wait_set_create(int sockets, int *first)
 	return set;
 }
 
-/* Raises 53000 if this process may have no more descriptors, 58000 for what else the kernel may refuse. */
-static void
-make_epoll(void)
-{
-	ep_descriptor_reserve();
-	while ((epoll_fd = epoll_create1(EPOLL_CLOEXEC)) < 0)
-	{
-		int			error = errno;
-
-		ReleaseExternalFD();
-		if (error != EMFILE && error != ENFILE)
-		{
-			errno = error;
-			ereport(ERROR,
-					(errcode(ERRCODE_SYSTEM_ERROR),
-					 errmsg("could not create epoll instance: %m")));
-		}
-		ep_descriptor_make_room();
-		ep_descriptor_reserve();
-	}
-}
-
-/*
- * Make what ep_descriptor_wait needs, two descriptors that this process keeps to
- * its end.  Done before there are leases: these might not leave any for it.
- * Raises what make_epoll and ep_wait_set_create do.
- */
-void
-ep_wait_prepare(void)
-{
-	WaitEventSet *set;
-	int			first;
-
-	if (wait_set != NULL)
-		return;
-	if (epoll_fd < 0)
-		make_epoll();
-	set = ep_wait_set_create(1, &first);
-	(void) add_to_set(set, WL_SOCKET_READABLE, epoll_fd, NULL);
-	wait_set = set;
-}
-
-/*
- * Forget the descriptor, whose lease ends or which is about to be closed: the kernel
- * remembers a closed descriptor while others hold copies of it.  Raises nothing.
- */
-void
-ep_descriptor_unwatch(const EpDescriptor *desc)
-{
-	struct epoll_event event = {0};
-
-	if (watched != desc)
-		return;
-	watched = NULL;
-	(void) epoll_ctl(epoll_fd, EPOLL_CTL_DEL, desc->fd, &event);
-}
-
-/* False if the kernel has no room for it, or the socket is registered in too many places. */
+/* Is there anything that CHECK_FOR_INTERRUPTS would act on at present? */
 static bool
-watch(const EpDescriptor *desc, uint32 events)
+is_interrupted(void)
 {
-	struct epoll_event event = {0};
-	int			op = EPOLL_CTL_ADD;
+	return InterruptPending && InterruptHoldoffCount == 0 && CritSectionCount == 0 &&
+		(QueryCancelHoldoffCount == 0 || ProcDiePending);
+}
 
-	if (watched != NULL)
-	{
-		if (watched != desc)
-			ep_descriptor_unwatch(watched);
-		else if (watched_events == events)
-			return true;
-		else
-			op = EPOLL_CTL_MOD;
-	}
-	if (events & WL_SOCKET_READABLE)
-		event.events |= EPOLLIN;
-	if (events & WL_SOCKET_WRITEABLE)
-		event.events |= EPOLLOUT;
-	if (epoll_ctl(epoll_fd, op, desc->fd, &event) != 0)
-	{
-		ep_descriptor_unwatch(desc);
-		return false;
-	}
-	watched = desc;
-	watched_events = events;
-	return true;
+/*
+ * Sleep until the socket is ready, a signal comes or the time is over (NULL: no limit).
+ * Signals are blocked from the last look at what they have left behind until the
+ * kernel waits, so none is missed.
+ */
+static int
+sleep_for(struct pollfd *sock, const struct timespec *timeout)
+{
+	sigset_t	usual;
+	int			n = 0;
+
+	sigprocmask(SIG_SETMASK, &BlockSig, &usual);
+	if (!is_interrupted())
+		n = ppoll(sock, 1, timeout, &usual);
+	sigprocmask(SIG_SETMASK, &usual, NULL);
+	return n;
 }
 
 /*
  * Wait until the socket has one of the events (WL_SOCKET_READABLE,
- * WL_SOCKET_WRITEABLE, or both), the latch is set, or timeout_ms have passed (-1: no
- * limit).  Returns what may have happened, a mask of WL_LATCH_SET and the events,
- * all of them if it was one; 0 after the time.  A socket that the kernel does not
- * watch for us may be tried after a short wait: the wait for an answer to COMMIT
- * must not fail.  Processes interrupts when the latch was set, so it raises what they
- * raise.  The desc must be pinned.  Ends the process when the postmaster has died.
+ * WL_SOCKET_WRITEABLE, or both), a signal has come, or timeout_ms have passed (-1: no
+ * limit).  Returns those of the events that it has; 0 after a signal or the time.
+ * Does not wait while there are interrupts: the caller processes them before each
+ * wait.  Raises nothing.  Ends the process when the postmaster has died.
  */
 int
-ep_descriptor_wait(EpDescriptor *desc, uint32 events, long timeout_ms)
+ep_descriptor_wait(const EpDescriptor *desc, uint32 events, long timeout_ms)
 {
 	static uint32 wait_event = 0;
-	bool		blind = !watch(desc, events);
-	WaitEvent	happened[2];
-	int			result = blind ? events : 0;
-	int			n;
+	struct timespec timeout = {.tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000};
+	struct pollfd sock = {.fd = desc->fd};
+	int			result = 0;
 
 	if (wait_event == 0)
 		wait_event = ep_wait_event_compat("EnhancedPoolRemote");
-	if (blind && (timeout_ms < 0 || timeout_ms > BLIND_MS))
-		timeout_ms = BLIND_MS;
-	n = WaitEventSetWait(wait_set, timeout_ms, happened, lengthof(happened), wait_event);
-	for (int i = 0; i < n; i++)
+	if (events & WL_SOCKET_READABLE)
+		sock.events |= POLLIN;
+	if (events & WL_SOCKET_WRITEABLE)
+		sock.events |= POLLOUT;
+	pgstat_report_wait_start(wait_event);
+	if (sleep_for(&sock, timeout_ms < 0 ? NULL : &timeout) > 0)
 	{
-		if (happened[i].events & WL_LATCH_SET)
-			result |= WL_LATCH_SET;
-		else
-			result |= events;
+		/* an error or the end makes it ready for everything */
+		if (sock.revents & ~POLLOUT)
+			result |= WL_SOCKET_READABLE;
+		if (sock.revents & ~POLLIN)
+			result |= WL_SOCKET_WRITEABLE;
 	}
-	if (result & WL_LATCH_SET)
-	{
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
-	return result;
+	pgstat_report_wait_end();
+	if (IsUnderPostmaster && !PostmasterIsAlive())
+		proc_exit(1);
+	return result & events;
 }

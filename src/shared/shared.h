@@ -601,6 +601,7 @@ extern uint64 ep_now_us(void);
 extern EpStmtSlot *ep_conn_stmts(const EpConn *conn);
 extern void ep_wake_worker(int worker);
 extern void ep_wake_proc(int procno);
+extern void ep_signal_holder(int procno);
 
 /* pool.c: the registry and the queue */
 extern int	ep_pool_find(const EpPoolKey *key);

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
 #include <time.h>
 
 #include "miscadmin.h"
@@ -264,6 +265,19 @@ ep_wake_proc(int procno)
 {
 	if (procno >= 0)
 		SetLatch(&ProcGlobal->allProcs[procno].procLatch);
+}
+
+/*
+ * Interrupt what the holder of a lease waits for, be it the remote's answer, which
+ * a latch alone does not end (socket_wait.c); it then looks at its connection.  The
+ * caller holds the lock of the pool of that connection, so the process is there:
+ * it has to give the lease back first.  A negative number is nobody.
+ */
+void
+ep_signal_holder(int procno)
+{
+	if (procno >= 0)
+		(void) kill(ProcGlobal->allProcs[procno].pid, SIGUSR1);
 }
 
 /* Set the latch of a worker, if it runs.  Takes no lock; callable under one. */

@@ -466,7 +466,6 @@ left_to_holder(const EpKept *kept)
 	EpConn	   *conn = ep_kept_conn(kept);
 	EpPool	   *pool = ep_kept_pool(kept);
 	bool		leased = false;
-	int			holder = -1;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	/* one that its holder has ended already may be another worker's by now */
@@ -479,14 +478,13 @@ left_to_holder(const EpKept *kept)
 			/* nobody can tell any more whether a cancel request is still to hit */
 			conn->dead = true;
 			conn->cancel_busy = false;
-			holder = conn->owner;
+			ep_signal_holder(conn->owner);
 		}
 		ep_conn_blame(conn, leased ? EP_END_NONE : EP_END_WORKER_EXIT);
 		if (conn->state != EP_LEASED && conn->state != EP_BROKEN && conn->state != EP_CLOSING)
 			ep_conn_to_broken(conn);
 	}
 	LWLockRelease(&pool->lock);
-	ep_wake_proc(holder);
 	return leased;
 }
 

@@ -135,7 +135,6 @@ typedef struct Strike
 	int			remote_pid;
 	double		limit;			/* seconds */
 	double		held_for;
-	int			procno;
 	int			pid;
 } Strike;
 
@@ -194,7 +193,8 @@ strike(EpConn *conn, uint64 now_us, uint64 *due_us, Strike *done)
 	}
 	if (found)
 	{
-		done->procno = ep_conn_strike(conn, done->struck) ? -1 : conn->owner;
+		if (!ep_conn_strike(conn, done->struck))
+			ep_signal_holder(conn->owner);
 		ep_event_pool(pool, &done->whose);
 		strlcpy(done->name, conn->lease_name, sizeof(done->name));
 		done->lease = conn->lease;
@@ -248,8 +248,6 @@ ep_sessions_tick(uint64 now_us, bool timer)
 		{
 			if (!strike(&ep_conns[i], now_us, &next_look, &done))
 				continue;
-			if (done.procno >= 0)
-				ep_wake_proc(done.procno);
 			SetLatch(MyLatch);	/* the next round says goodbye, or cancels */
 			report(&done);
 		}

@@ -95,7 +95,6 @@ tend_leased(EpKept *kept, uint64 now_us)
 	EpConn	   *conn = ep_kept_conn(kept);
 	EpPool	   *pool = ep_kept_pool(kept);
 	Settled		settled;
-	int			holder = -1;
 
 	if (!conn->cancel_busy && kept->cancel == NULL)
 		return;
@@ -120,10 +119,9 @@ tend_leased(EpKept *kept, uint64 now_us)
 		conn->dead |= settled == SETTLED_NEVER;
 		if (settled == SETTLED_NEVER)
 			ep_conn_blame(conn, EP_END_CANCEL_FAILED);
-		holder = conn->owner;
+		ep_signal_holder(conn->owner);
 	}
 	LWLockRelease(&pool->lock);
-	ep_wake_proc(holder);
 }
 
 /* -------------------------------------------------------- cancel and drain */

@@ -84,15 +84,23 @@ SELECT a FROM back ORDER BY a;
 ROLLBACK;
 SELECT there();
 
+-- meet(1, 2) and meet(2, 1) wait for each other, so they run at the same time
+SELECT enhanced_pool.exec('tx_other', $$CREATE FUNCTION meet(me int, other int) RETURNS void LANGUAGE plpgsql AS '
+  BEGIN
+    PERFORM pg_advisory_xact_lock(7777, me);
+    WHILE NOT EXISTS (SELECT FROM pg_locks WHERE locktype = ''advisory'' AND classid = 7777 AND objid = other) LOOP
+      PERFORM pg_sleep(0.01);
+    END LOOP;
+  END'$$);
 -- operations at the same time: each on a session, all committed with the local transaction
 BEGIN;
-SELECT operation, pool, success, command, rows FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved SELECT 30 FROM pg_sleep(0.5)', 'INSERT INTO moved SELECT 31 FROM pg_sleep(0.5) RETURNING a']);
+SELECT operation, pool, success, command, rows FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved SELECT 30 FROM meet(1, 2)', 'INSERT INTO moved SELECT 31 FROM meet(2, 1) RETURNING a']);
 SELECT there();
 SELECT kind, count(*), count(DISTINCT conn_id) FROM enhanced_pool.leases WHERE pool = 'tx' AND pid = pg_backend_pid() GROUP BY kind;
 ROLLBACK;
 SELECT there();
 BEGIN;
-SELECT count(*) FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved SELECT 30 FROM pg_sleep(0.5)', 'INSERT INTO moved SELECT 31 FROM pg_sleep(0.5)'], name => 'crew');
+SELECT count(*) FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved SELECT 30 FROM meet(1, 2)', 'INSERT INTO moved SELECT 31 FROM meet(2, 1)'], name => 'crew');
 SELECT kind, name, count(*) FROM enhanced_pool.leases WHERE pool = 'tx' AND pid = pg_backend_pid() GROUP BY kind, name;
 SELECT there();
 COMMIT;
@@ -111,7 +119,7 @@ SELECT enhanced_pool.session('tx', name => 'crew') = :lease AS same;
 ROLLBACK;
 -- outside a transaction block, and more operations than the pool can have connections
 SELECT count(*), bool_and(success), count(DISTINCT rows->0->>'pid') FROM enhanced_pool.run_parallel('tx',
-  (SELECT array_agg(format('INSERT INTO moved VALUES (%s) RETURNING pg_backend_pid() AS pid', i)) FROM generate_series(40, 49) i));
+  (SELECT array_agg(format('INSERT INTO moved SELECT %s %s RETURNING pg_backend_pid() AS pid', i, CASE i WHEN 40 THEN 'FROM meet(1, 2)' WHEN 41 THEN 'FROM meet(2, 1)' END)) FROM generate_series(40, 49) i));
 SELECT count(*) FROM there() a WHERE a BETWEEN 40 AND 49;
 -- a loop of groups needs no more sessions than one group; what max_parallel says, too
 DO $$
@@ -166,10 +174,10 @@ SELECT a FROM there() a WHERE a >= 90;
 -- time-outs: what was cancelled is undone, and the session goes on
 BEGIN;
 SELECT count(*) FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (94)']);
-SET LOCAL enhanced_pool.query_timeout = '100ms';
+SET LOCAL enhanced_pool.query_timeout = '2s';
 SELECT operation, success, sqlstate FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (95)', 'INSERT INTO moved SELECT 96 FROM pg_sleep(600)', 'INSERT INTO moved VALUES (97)'], max_parallel => 1, on_error => 'capture');
 SET LOCAL enhanced_pool.query_timeout = 0;
-SELECT operation, success, sqlstate, elapsed IS NULL AS never FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (98)', 'INSERT INTO moved SELECT 99 FROM pg_sleep(600)', 'INSERT INTO moved VALUES (-99)'], max_parallel => 1, timeout => '100ms', on_error => 'capture');
+SELECT operation, success, sqlstate, elapsed IS NULL AS never FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (98)', 'INSERT INTO moved SELECT 99 FROM pg_sleep(600)', 'INSERT INTO moved VALUES (-99)'], max_parallel => 1, timeout => '2s', on_error => 'capture');
 SELECT count(*) FROM enhanced_pool.run_parallel('tx', ARRAY['INSERT INTO moved VALUES (-98)']);
 COMMIT;
 SELECT a FROM there() a WHERE a >= 94 OR a < 0;
@@ -224,5 +232,6 @@ SELECT max(there) FROM there();
 SELECT value, source FROM enhanced_pool.config WHERE pool = 'tx' AND name = 'autocommit';
 
 SELECT enhanced_pool.exec('tx', 'DROP TABLE moved');
+SELECT enhanced_pool.exec('tx', 'DROP FUNCTION meet');
 DROP FUNCTION there;
 DROP SERVER tx, tx_other CASCADE;

@@ -24,8 +24,9 @@ SELECT page ~ '^<!DOCTYPE html>\n<html lang="en">\n.*</html>\n$' AS whole, octet
 SELECT (SELECT count(*) FROM regexp_matches(page, '<script', 'gi')) AS scripts, (SELECT count(*) FROM regexp_matches(page, '</script', 'gi')) AS ends,
        (SELECT count(*) FROM regexp_matches(page, '<style', 'gi')) AS styles, (SELECT count(*) FROM regexp_matches(page, '<!--', 'g')) AS comments
   FROM pages;
--- nothing is fetched; the one address is the name of SVG
-SELECT DISTINCT m[1] AS address FROM pages, regexp_matches(page, '((?:https?:)?//[a-z][^'' "]*)', 'gi') AS m;
+-- nothing is fetched; the one address outside the data is the name of SVG
+SELECT DISTINCT m[1] AS address
+  FROM pages, regexp_matches(regexp_replace(page, '<script type="application/json" id="data">.*?</script>', ''), '((?:https?:)?//[a-z][^'' "]*)', 'gi') AS m;
 SELECT page ~ '(innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|<link|<img|@import|url\()' AS dangerous FROM pages;
 -- the policy names this style and this script
 SELECT page ~ ('style-src ''sha256-' || replace(encode(sha256(convert_to(substring(page FROM '<style>(.*)</style>'), 'UTF8')), 'base64'), '+', '\+') || ''';') AS style,
