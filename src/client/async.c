@@ -100,7 +100,8 @@ is_ready(EpLease *lease)
 		return true;
 	}
 	return survey.copy || survey.malformed || wire->in_end - wire->in_start >= READ_AHEAD ||
-		turn->conn->terminated || (turn->deadline_us != 0 && ep_now_us() >= turn->deadline_us);
+		turn->conn->terminated || turn->conn->struck != EP_STRUCK_NOT ||
+		(turn->deadline_us != 0 && ep_now_us() >= turn->deadline_us);
 }
 
 /* Milliseconds until query_timeout, or -1. */

@@ -600,12 +600,7 @@ wait_for_more(Batch *b, uint64 deadline_us)
 		next = Min(next, b->turn.deadline_us);
 	if (next != PG_UINT64_MAX)
 		ms = next > now ? (long) Min((next - now + 999) / 1000, (uint64) INT_MAX) : 0;
-	/* a request to cancel that was passed on stays pending, and is no reason not to wait */
-	if (b->stopped)
-		HOLD_CANCEL_INTERRUPTS();
 	(void) ep_descriptor_wait(b->lease->desc, b->turn.events, ms);
-	if (b->stopped)
-		RESUME_CANCEL_INTERRUPTS();
 }
 
 /* Returns whether the remote is at rest; if not, the answer is lost or was awaited for long enough. */

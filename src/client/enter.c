@@ -83,6 +83,13 @@ check_canceller(EpLease *lease)
 		ep_raise_lost(lease, "The enhanced_pool worker ended while a cancel request was on its way.");
 }
 
+static void
+check_canceled(EpLease *lease, bool dead)
+{
+	if (dead)
+		ep_raise_lost(lease, "It has ended, or a cancel request that got no answer may still arrive.");
+}
+
 /*
  * Wait until no cancel request is on its way that could hit the next
  * statement.  Raises 08006 if that will never be known.
@@ -103,8 +110,7 @@ await_cancel(EpLease *lease)
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
-	if (dead)
-		ep_raise_lost(lease, "It has ended, or a cancel request that got no answer may still arrive.");
+	check_canceled(lease, dead);
 	lease->cancel_sent = false;
 }
 
@@ -334,7 +340,10 @@ check_drain(EpLease *lease)
 	 * ever
 	 */
 	if (lease->cancel_sent)
+	{
 		check_canceller(lease);
+		check_canceled(lease, ep_conns[lease->slot].dead);
+	}
 }
 
 /*

@@ -22,6 +22,7 @@
 #include "storage/latch.h"
 
 #include "client/fetch.h"
+#include "client/socket_wait.h"
 #include "compat.h"
 #include "worker/channel.h"
 
@@ -346,6 +347,7 @@ ep_descriptor_fetch(EpPool *pool, int slot, uint64 conn_id, uint64 deadline_us)
 	Fetch		fetch = {.sock = -1};
 
 	ep_descriptor_sweep(pool);
+	ep_wait_prepare();
 	PG_TRY();
 	{
 		desc = fetch_until(&fetch, pool->worker, &request, deadline_us);

@@ -11,7 +11,9 @@
  *
  * ppoll does not see latches.  It need not: what CHECK_FOR_INTERRUPTS has to act on
  * comes with a signal, the death of the postmaster included, and whoever has
- * something else to say to the holder of a lease sends one, too (ep_signal_proc).
+ * something else to say to the holder of a lease sends one, too (ep_signal_holder).
+ * Each handler but the postmaster's sets the latch: so it tells what has come since
+ * the caller looked.
  *
  *-------------------------------------------------------------------------
  */
@@ -73,12 +75,19 @@ ep_wait_set_create(int sockets, int *first)
 	return set;
 }
 
-/* Is there anything that CHECK_FOR_INTERRUPTS would act on at present? */
-static bool
-is_interrupted(void)
+/* What a waiting session is shown with. */
+static uint32 wait_event = 0;
+
+/*
+ * Must have been called once before the first wait: while the answer to COMMIT is
+ * awaited nothing may fail.  Raises what the server raises if it has no room for
+ * another wait event.
+ */
+void
+ep_wait_prepare(void)
 {
-	return InterruptPending && InterruptHoldoffCount == 0 && CritSectionCount == 0 &&
-		(QueryCancelHoldoffCount == 0 || ProcDiePending);
+	if (wait_event == 0)
+		wait_event = ep_wait_event_compat("EnhancedPoolRemote");
 }
 
 /*
@@ -93,7 +102,9 @@ sleep_for(struct pollfd *sock, const struct timespec *timeout)
 	int			n = 0;
 
 	sigprocmask(SIG_SETMASK, &BlockSig, &usual);
-	if (!is_interrupted())
+	if (MyLatch->is_set)
+		ResetLatch(MyLatch);
+	else if (!IsUnderPostmaster || PostmasterIsAlive())
 		n = ppoll(sock, 1, timeout, &usual);
 	sigprocmask(SIG_SETMASK, &usual, NULL);
 	return n;
@@ -102,20 +113,18 @@ sleep_for(struct pollfd *sock, const struct timespec *timeout)
 /*
  * Wait until the socket has one of the events (WL_SOCKET_READABLE,
  * WL_SOCKET_WRITEABLE, or both), a signal has come, or timeout_ms have passed (-1: no
- * limit).  Returns those of the events that it has; 0 after a signal or the time.
- * Does not wait while there are interrupts: the caller processes them before each
- * wait.  Raises nothing.  Ends the process when the postmaster has died.
+ * limit).  Returns those of the events that it has; 0 after a signal, which may have
+ * come before, or the time.  The caller processes interrupts and looks at the
+ * connection before each wait.  Raises nothing.  Ends the process when the postmaster
+ * has died.
  */
 int
 ep_descriptor_wait(const EpDescriptor *desc, uint32 events, long timeout_ms)
 {
-	static uint32 wait_event = 0;
 	struct timespec timeout = {.tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000};
 	struct pollfd sock = {.fd = desc->fd};
 	int			result = 0;
 
-	if (wait_event == 0)
-		wait_event = ep_wait_event_compat("EnhancedPoolRemote");
 	if (events & WL_SOCKET_READABLE)
 		sock.events |= POLLIN;
 	if (events & WL_SOCKET_WRITEABLE)

@@ -12,6 +12,7 @@
 #include "storage/latch.h"
 #include "client/descriptor.h"
 
+extern void ep_wait_prepare(void);
 extern int	ep_descriptor_wait(const EpDescriptor *desc, uint32 events, long timeout_ms);
 extern WaitEventSet *ep_wait_set_create(int sockets, int *first);
 

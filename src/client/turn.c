@@ -254,7 +254,7 @@ look(EpTurn *turn)
 	/* read without the lock: nothing depends on it but time */
 	if (!ep_spin_affordable(leased) || !ep_spin_begin(spin))
 		return false;
-	while (!InterruptPending)
+	while (!MyLatch->is_set)
 	{
 		if (fill(turn))
 		{

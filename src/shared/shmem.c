@@ -276,8 +276,10 @@ ep_wake_proc(int procno)
 void
 ep_signal_holder(int procno)
 {
-	if (procno >= 0)
-		(void) kill(ProcGlobal->allProcs[procno].pid, SIGUSR1);
+	pid_t		pid = procno >= 0 ? ProcGlobal->allProcs[procno].pid : 0;
+
+	if (pid > 0)
+		(void) kill(pid, SIGUSR1);
 }
 
 /* Set the latch of a worker, if it runs.  Takes no lock; callable under one. */

@@ -103,10 +103,24 @@ go_on();
 eval { $session->quit };
 check_clean($local, $remote, 2, $baseline);
 
-# Nobody would ever end it, if it did not end by itself.
+# Nobody would ever end them, if they did not end by themselves: one that waits, and one
+# that is busy at that moment and waits afterwards.
 begin($sleep);
+my $busy = start_session($local);
+begin_query($busy, q{DO $$
+DECLARE
+  lease bigint := enhanced_pool.acquire('short');
+  done timestamptz := clock_timestamp() + interval '5 s';
+BEGIN
+  WHILE clock_timestamp() < done LOOP
+  END LOOP;
+  PERFORM enhanced_pool.exec(lease, 'SELECT pg_sleep(600)');
+END $$});
+ok($local->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE 'DO %' AND state = 'active' AND wait_event IS NULL"), 'another one computes');
+my $busy_pid = $local->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE query LIKE 'DO %' AND state = 'active'");
 $local->kill9;
 ok(poll_until { kill(0, $pid) == 0 }, 'a session whose postmaster has died ends');
+ok(poll_until { kill(0, $busy_pid) == 0 }, 'so does the one that computed');
 ok(poll_until { kill(0, $worker) == 0 }, 'so does the worker');
 
 done_testing();
