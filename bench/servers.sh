@@ -110,6 +110,7 @@ finish_bench()
 	set +e
 	trap '' HUP INT TERM
 	let_sleep
+	[ -z "${bare_relay-}" ] || kill "$bare_relay" 2>/dev/null
 	for dir in "$T/pgbouncer" "$T/pgbouncer_tls"; do
 		if read -r pid 2>/dev/null <"$dir/pid" && [ "/proc/$pid/exe" -ef "$dir/pgbouncer" ]; then
 			kill -TERM "$pid"
@@ -125,6 +126,22 @@ make_certificate()
 	run openssl req -new -x509 -days 2 -nodes -subj /CN=localhost -out "$T/server.crt" -keyout "$T/server.key" \
 		2>"$T/openssl.log" || { cat "$T/openssl.log" >&2; die 'no certificate could be made'; }
 	chmod 600 "$T/server.key"
+}
+
+# Something to compare the relay with: bare_relay.c says what it is.
+start_bare_relay()
+{
+	local socket=$T/bare/.s.PGSQL.$remote_port tries=100
+
+	mkdir -p "$T/bare"
+	gcc -O2 -o "$T/bare_relay" "$bench/bare_relay.c" -lssl -lcrypto
+	"$T/bare_relay" "$socket" "$remote_port" </dev/null &
+	bare_relay=$!
+	disown "$bare_relay"
+	until [ -S "$socket" ]; do
+		[ $((tries--)) -gt 0 ] || die 'the bare relay does not start'
+		sleep 0.05
+	done
 }
 
 # Starts everything and sets $remote, $pooler and $pooler_tls, the connection strings.
@@ -157,13 +174,15 @@ start_all()
 	done
 	sql "$remote_port" -f "$bench/sql/remote.sql"
 	# The remote asks bench_user for its password, as a server elsewhere would.
-	sed -i -e '1i local all bench_user scram-sha-256' -e '1i host all bench_user 127.0.0.1/32 scram-sha-256' \
+	# The bare relay cannot do what SCRAM asks for on an encrypted connection.
+	sed -i -e '1i hostssl all bench_bare 127.0.0.1/32 password' -e '1i local all bench_user scram-sha-256' -e '1i host all bench_user 127.0.0.1/32 scram-sha-256' \
 		"$T/remote/pg_hba.conf"
 	sql "$remote_port" -c 'SELECT pg_reload_conf()'
 
-	vars=(-v host="$remote_host" -v port="$remote_port" -v remote="$remote" -v pool_size="$pool_size")
+	vars=(-v host="$remote_host" -v port="$remote_port" -v remote="$remote" -v pool_size="$pool_size" -v bare="$T/bare")
 	sql "$local_port" "${vars[@]}" -f "$bench/sql/local.sql"
 	! ours_wanted || sql "$local_port" "${vars[@]}" -f "$bench/sql/enhanced_pool.sql"
+	! wanted enhanced_pool_bare || start_bare_relay
 	start_pgbouncer pgbouncer "$pooler_port" "$remote_host" "$pooler"
 	start_pgbouncer pgbouncer_tls "$pooler_tls_port" 127.0.0.1 "$pooler_tls" 'server_tls_sslmode = require'
 }

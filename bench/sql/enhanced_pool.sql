@@ -22,4 +22,9 @@ CREATE SERVER bench_tls FOREIGN DATA WRAPPER enhanced_pool
   OPTIONS (host '127.0.0.1', port :'port', dbname 'postgres', sslmode 'require',
            initial_size :'pool_size', min_size :'pool_size', max_size :'pool_size');
 CREATE USER MAPPING FOR bench_local SERVER bench_tls OPTIONS (user 'bench_user', password 'bench');
-GRANT USAGE ON FOREIGN SERVER bench, bench_throughput, bench_nostats, bench_tcp, bench_tls TO bench_local;
+-- Encrypted by another process, which listens there.
+CREATE SERVER bench_bare FOREIGN DATA WRAPPER enhanced_pool
+  OPTIONS (host :'bare', port :'port', dbname 'postgres', sslmode 'disable',
+           initial_size :'pool_size', min_size :'pool_size', max_size :'pool_size');
+CREATE USER MAPPING FOR bench_local SERVER bench_bare OPTIONS (user 'bench_bare', password 'bench');
+GRANT USAGE ON FOREIGN SERVER bench, bench_throughput, bench_nostats, bench_tcp, bench_tls, bench_bare TO bench_local;
