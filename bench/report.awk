@@ -26,8 +26,7 @@ function evaluate(peer,    r, n, list, base) {
 }
 
 # By how many us the median call of this peer takes longer than over TCP, both of them the medians of all rounds.
-function added(peer)
-{
+function added(peer) {
 	evaluate(peer ".median")
 	evaluate("enhanced_pool_tcp.median")
 	return 1000 * (figure[peer ".median"] - figure["enhanced_pool_tcp.median"])

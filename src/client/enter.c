@@ -83,6 +83,7 @@ check_canceller(EpLease *lease)
 		ep_raise_lost(lease, "The enhanced_pool worker ended while a cancel request was on its way.");
 }
 
+/* Raises if the worker has given the connection up, which it says by that flag. */
 static void
 check_canceled(EpLease *lease, bool dead)
 {
@@ -336,8 +337,9 @@ check_drain(EpLease *lease)
 	ep_check_terminated(lease);
 
 	/*
-	 * the worker wakes us when it ends: without a cancel this may take for
-	 * ever
+	 * the worker interrupts us when it ends, or gives up: without a cancel
+	 * this may take for ever.  The flag is read without the lock: nobody
+	 * takes it back.
 	 */
 	if (lease->cancel_sent)
 	{

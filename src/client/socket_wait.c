@@ -9,11 +9,11 @@
  * or not.  So a process that waits for one socket uses none: ppoll(2) registers
  * nothing beyond the wait.
  *
- * ppoll does not see latches.  It need not: what CHECK_FOR_INTERRUPTS has to act on
- * comes with a signal, the death of the postmaster included, and whoever has
- * something else to say to the holder of a lease sends one, too (ep_signal_holder).
- * Each handler but the postmaster's sets the latch: so it tells what has come since
- * the caller looked.
+ * A latch that another process sets does not end it.  It need not: what
+ * CHECK_FOR_INTERRUPTS has to act on comes with a signal, the death of the postmaster
+ * included, and whoever has something else to say to the holder of a lease sends one,
+ * too (ep_signal_holder).  Each handler but that of the postmaster's death sets the
+ * latch: so before the wait the latch tells what has come since the caller looked.
  *
  *-------------------------------------------------------------------------
  */

@@ -96,6 +96,14 @@ ok($local->poll_query_until('postgres', "SELECT count(*) = 1 FROM enhanced_pool.
 stand_still($worker);
 told(qr/ERROR:  25P04: session on pool "short" was ended due to session_timeout/, 'its user is told');
 
+# The same while the result of what was sent is awaited.
+begin("BEGIN; SELECT enhanced_pool.session('short') AS s \\gset\nSELECT enhanced_pool.send(:s, 'SELECT pg_sleep(600)');\n"
+	  . 'SELECT enhanced_pool.wait_any(ARRAY[:s]) = :s AS told /* pg_sleep(600) */; SELECT enhanced_pool.get_count(:s)');
+stand_still($local->safe_psql('postgres', "SELECT remote_pid FROM enhanced_pool.connection_metrics WHERE pool = 'short' AND state = 'leased'"));
+ok($local->poll_query_until('postgres', "SELECT count(*) = 2 FROM enhanced_pool.events WHERE kind = 'timeout' AND pool = 'short'"), 'the time of a session is over');
+stand_still($worker);
+told(qr/ERROR:  25P04: session on pool "short" was ended due to session_timeout/, 'who waits for its result is told');
+
 begin($sleep);
 stand_still($worker);
 is($local->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 60000)"), 't', 'a session that is terminated ends');
